@@ -1,0 +1,96 @@
+"""One distribution, four import packages, each in a folder of its own.
+
+A bare install is the light client.  Everything heavier is an extra.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE_DIR = {
+    "bertfeat": "bertfeat",
+    "bertfeat_client": "client/bertfeat_client",
+    "bertfeat_server": "server/bertfeat_server",
+    "bertfeat_tools": "tools/bertfeat_tools",
+}
+
+# tensorflow and tensorflow-cpu install the same module: exactly one of them, by platform.
+HAS_TENSORFLOW_CPU = (
+    "(sys_platform == 'linux' and platform_machine == 'x86_64') or sys_platform == 'win32'"
+)
+NO_TENSORFLOW_CPU = (
+    "sys_platform != 'win32' and (sys_platform != 'linux' or platform_machine != 'x86_64')"
+)
+
+CLIENT = ["numpy>=1.26", "pyzmq>=26"]
+ANY_DEVICE = [
+    "click>=8.1",
+    "filelock>=3.13",
+    "huggingface_hub>=0.30",
+    "keras>=3.10",
+    "platformdirs>=4",
+    "pyarrow>=17",
+    "rich>=13",
+    "safetensors>=0.4.5",
+    "tokenizers>=0.21",
+]
+SERVE = [
+    *ANY_DEVICE,
+    "faiss-cpu>=1.10",
+    f"tensorflow-cpu>=2.19; {HAS_TENSORFLOW_CPU}",
+    f"tensorflow>=2.19; {NO_TENSORFLOW_CPU}",
+]
+LITE = ["ai-edge-litert>=1.2", "click>=8.1", "tokenizers>=0.21"]
+TRAIN: list[str] = []
+GPU = ["faiss-gpu>=1.15; sys_platform == 'linux'", "jax[cuda12]>=0.5", "tensorflow[and-cuda]>=2.19"]
+ORACLES = [
+    "pytorch-crf>=0.7.2",
+    "sentence-transformers>=4",
+    "seqeval>=1.2.2",
+    "torch>=2.5",
+    "transformers>=4.48",
+]
+TOOLS = [
+    "build>=1.2",
+    "hypothesis>=6.100",
+    "mypy>=1.15",
+    "psutil>=6",
+    "pytest>=8.3",
+    "pytest-timeout>=2.3",
+    "ruff>=0.11",
+    "uv>=0.6",
+]
+
+setup(
+    name="bertfeat",
+    version="0.1.0",
+    description="Text to BERT vectors, any layer, pooled or per token: library, server, search.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=[
+        name
+        for package, folder in PACKAGE_DIR.items()
+        for name in [package, *(f"{package}.{sub}" for sub in find_packages(folder))]
+    ],
+    package_dir=PACKAGE_DIR,
+    package_data={package: ["py.typed"] for package in PACKAGE_DIR},
+    install_requires=CLIENT,
+    extras_require={
+        "serve": SERVE,
+        "lite": LITE,
+        "train": [*SERVE, *TRAIN],
+        "gpu": [*ANY_DEVICE, *TRAIN, *GPU],
+        "jax": ["jax>=0.5"],
+        "cluster": ["ray>=2.40"],
+        "dev": [*SERVE, *TRAIN, *ORACLES, *TOOLS],
+    },
+    entry_points={
+        "console_scripts": [
+            "bertfeat=bertfeat_tools.cli:main",
+            "extract_features=bertfeat_tools.cli.extract:main",
+            "bertfeat-serve=bertfeat_server.cli:main",
+        ]
+    },
+)
