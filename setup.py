@@ -89,7 +89,7 @@ setup(
     entry_points={
         "console_scripts": [
             "bertfeat=bertfeat_tools.cli:main",
-            "extract_features=bertfeat_tools.cli.extract:main",
+            "extract_features=bertfeat_tools.cli:extract_features",
             "bertfeat-serve=bertfeat_server.cli:main",
         ]
     },

@@ -11,8 +11,9 @@ from safetensors.numpy import save_file
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = (
-    "the", "cat", "dog", "sat", "on", "mat", "ran", "in", "sun", "rain", "is", "was", "big", "small",
-    "red", "blue", "hello", "world", "one", "two", "three", "and", "not", "he", "she", "it", "they",
+    "the", "cat", "dog", "sat", "on", "mat", "ran", "in", "sun", "rain", "is", "was", "big",
+    "small", "red", "blue", "hello", "world", "one", "two", "three", "and", "not", "he", "she",
+    "it", "they",
 )  # fmt: skip
 VOCABULARY = (
     *SPECIALS, *string.ascii_lowercase, *(f"##{letter}" for letter in string.ascii_lowercase),

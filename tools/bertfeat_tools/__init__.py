@@ -1,0 +1,1 @@
+"""Programs around the library: commands, conversion, training and evaluation."""
