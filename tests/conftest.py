@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import zmq
+
 from tiny_bert import write_bert
 
 ROOT = Path(__file__).resolve().parent.parent
