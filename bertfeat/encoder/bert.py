@@ -1,0 +1,195 @@
+"""BERT (Devlin et al. 2019), from token ids to any of its inner tensors, by name.
+
+Inputs are int32 (B, S): ``input_ids``, ``attention_mask`` (1 = real token), ``token_type_ids``;
+and, for the masked-LM head only, ``masked_positions`` (B, M), the places that it scores.
+
+Outputs, of which only those asked for are computed (layer i counts from 0):
+
+======================================  ==================  =====================================
+name                                    shape
+======================================  ==================  =====================================
+``word_embeddings``                     (B, S, H)           component of the sum, also
+                                                            ``position_…``, ``token_type_…``
+``embeddings_sum``                      (B, S, H)           before the normalization
+``hidden_states.0`` … ``.N``            (B, S, H)           0 = embeddings, N = last layer
+``attentions.i``                        (B, heads, S, S)    float32 probabilities
+``queries.i`` ``keys.i`` ``values.i``   (B, heads, S, D)
+``pooled``                              (B, H)              tanh(dense([CLS] of the last layer))
+``masked_lm_logits``                    (B, S or M, V)      float32
+``next_sentence_logits``                (B, 2)              float32; 0 = B follows A
+``classifier_logits``                   (B, labels)         float32
+``token_logits`` ``span_logits``        (B, S, labels)      float32
+======================================  ==================  =====================================
+
+Layers that no asked output depends on are not run.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from bertfeat.config import EncoderConfig
+from bertfeat.encoder.heads import MaskedLM
+from bertfeat.encoder.layers import Embeddings, Record, Tensor, TransformerLayer, dense
+
+HEADS = ("pooler", "masked_lm", "next_sentence", "classifier", "span")
+COMPONENTS = ("word_embeddings", "position_embeddings", "token_type_embeddings", "embeddings_sum")
+PER_LAYER = ("attentions", "queries", "keys", "values")
+
+
+class Bert(keras.Model):
+    """The encoder and whichever heads its checkpoint has.
+
+    Args:
+        config: sizes and constants.
+        heads: names out of ``HEADS``; ``masked_lm/decoder`` if its decoder is not tied.
+        num_labels: outputs of the ``classifier`` head.
+        dtype: Keras dtype policy, say ``"float32"`` or ``"mixed_bfloat16"``.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        *,
+        heads: Iterable[str] = (),
+        num_labels: int = 2,
+        dtype: Any = "float32",
+        name: str = "bert",
+    ) -> None:
+        super().__init__(dtype=dtype, name=name)
+        self.config, self.heads, self.num_labels = config, tuple(heads), num_labels
+        policy = self.dtype_policy
+        self.embeddings = Embeddings(config, name="embeddings", dtype=policy)
+        self.encoder_layers = [
+            TransformerLayer(config, name=f"layers_{i}", dtype=policy)
+            for i in range(config.num_hidden_layers)
+        ]
+        if "pooler" in self.heads:
+            self.pooler = dense(config.hidden_size, config, "pooler", policy)
+        if "masked_lm" in self.heads:
+            untied = "masked_lm/decoder" in self.heads
+            self.masked_lm = MaskedLM(config, untied=untied, name="masked_lm", dtype=policy)
+        for head, units in (("next_sentence", 2), ("classifier", num_labels), ("span", 2)):
+            if head in self.heads:
+                setattr(self, head, dense(units, config, head, policy))
+        self.build()
+
+    def build(self, _: Any = None) -> None:
+        """Create every weight."""
+        for layer in (self.embeddings, *self.encoder_layers):
+            layer.build(None)
+        for head in self.heads:
+            if head in HEADS:
+                getattr(self, head).build((None, self.config.hidden_size))
+        self.built = True
+
+    def call(
+        self,
+        inputs: Mapping[str, Tensor],
+        outputs: tuple[str, ...] = ("hidden_states.-1",),
+        training: bool = False,
+    ) -> dict[str, Tensor]:
+        """Compute the named outputs (module docstring) of a padded batch."""
+        num_layers = self.config.num_hidden_layers
+        wanted = {_positive(name, num_layers): name for name in outputs}
+        found: dict[str, Tensor] = {}
+
+        def record(name: str, tensor: Tensor) -> None:
+            if name in wanted:
+                found[wanted[name]] = tensor
+
+        bias = attention_bias(inputs["attention_mask"])
+        hidden = self.embeddings(
+            inputs["input_ids"], inputs["token_type_ids"], record=record, training=training
+        )
+        record("hidden_states.0", hidden)
+        for i, layer in enumerate(self.encoder_layers[: depth(wanted, num_layers)]):
+            hidden = layer(hidden, bias, record=numbered(record, i), training=training)
+            record(f"hidden_states.{i + 1}", hidden)
+        self._apply_heads(hidden, inputs, wanted, record)
+        return found
+
+    def _apply_heads(
+        self, hidden: Tensor, inputs: Mapping[str, Tensor], wanted: Iterable[str], record: Record
+    ) -> None:
+        if {"pooled", "next_sentence_logits", "classifier_logits"} & set(wanted):
+            first = hidden[:, 0]  # (B, H): [CLS]
+            pooled = ops.tanh(self.pooler(first)) if "pooler" in self.heads else first
+            record("pooled", pooled)
+            for head in ("next_sentence", "classifier"):
+                if f"{head}_logits" in wanted:
+                    record(f"{head}_logits", ops.cast(getattr(self, head)(pooled), "float32"))
+        if "token_logits" in wanted:
+            record("token_logits", ops.cast(self.classifier(hidden), "float32"))
+        if "span_logits" in wanted:
+            record("span_logits", ops.cast(self.span(hidden), "float32"))
+        if "masked_lm_logits" in wanted:
+            positions = inputs.get("masked_positions")  # (B, M)
+            if positions is not None:
+                hidden = ops.take_along_axis(hidden, positions[:, :, None], axis=1)  # (B, M, H)
+            record("masked_lm_logits", self.masked_lm(hidden, self.embeddings.word_embeddings))
+
+    def named_weights(self) -> dict[str, keras.Variable]:
+        """Return every weight under the name that all checkpoint formats map to."""
+        return {canonical_name(weight.path): weight for weight in self.weights}
+
+    def assign(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Set every weight from arrays under the names of :meth:`named_weights`."""
+        for name, weight in self.named_weights().items():
+            weight.assign(tensors[name])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what :meth:`from_config` needs to make the same architecture."""
+        return {
+            "config": self.config.to_dict(),
+            "heads": list(self.heads),
+            "num_labels": self.num_labels,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Bert":
+        """Make the architecture that :meth:`get_config` described."""
+        values = dict(config)
+        values["dtype"] = keras.dtype_policies.deserialize(values["dtype"])
+        return cls(EncoderConfig(**values.pop("config")), **values)
+
+
+def attention_bias(attention_mask: Tensor) -> Tensor:
+    """Return what is added to the scores: 0 at real keys, -1e9 at padding, float32 (B, 1, 1, S)."""
+    return (1.0 - ops.cast(attention_mask[:, None, None, :], "float32")) * -1e9
+
+
+def depth(outputs: Iterable[str], num_layers: int) -> int:
+    """Return how many layers have to run for the named outputs."""
+    return max((_layers_needed(name, num_layers) for name in outputs), default=0)
+
+
+def numbered(record: Record, layer: int) -> Record:
+    """Return a ``record`` that adds the layer's number to each name."""
+    return lambda name, tensor: record(f"{name}.{layer}", tensor)
+
+
+def canonical_name(path: str) -> str:
+    """Turn a Keras variable path into its checkpoint name: ``layers/0/attention/query/kernel``."""
+    return path.partition("/")[2].replace("layers_", "layers/", 1)
+
+
+def _layers_needed(name: str, num_layers: int) -> int:
+    kind, _, number = name.partition(".")
+    if kind in COMPONENTS:
+        return 0
+    if kind == "hidden_states":
+        return int(number)
+    return int(number) + 1 if kind in PER_LAYER else num_layers
+
+
+def _positive(name: str, num_layers: int) -> str:
+    kind, _, number = name.partition(".")
+    if not number or int(number) >= 0:
+        return name
+    return f"{kind}.{int(number) + num_layers + (kind == 'hidden_states')}"

@@ -1,0 +1,171 @@
+"""The bricks of BERT: embeddings, self-attention and the transformer layer.
+
+Shape letters: B batch, S sequence, H hidden, N heads, D head size.  A brick hands every inner
+tensor that has a name to ``record``, so that a caller can ask for any of them; what nobody asks
+for is pruned from the compiled graph.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from bertfeat.config import EncoderConfig
+
+Tensor = Any
+Record = Callable[[str, Tensor], None]
+
+
+def activation(name: str) -> Callable[[Tensor], Tensor]:
+    """Return the function that ``hidden_act`` names.
+
+    ``gelu`` is the exact one, 0.5 x (1 + erf(x / sqrt 2)), as in the published weights;
+    ``gelu_new`` and ``gelu_pytorch_tanh`` are its tanh approximation.
+    """
+    if name == "gelu":
+        return lambda x: ops.gelu(x, approximate=False)
+    if name in ("gelu_new", "gelu_pytorch_tanh"):
+        return lambda x: ops.gelu(x, approximate=True)
+    found: Callable[[Tensor], Tensor] = keras.activations.get(name)
+    return found
+
+
+def dense(units: int, config: EncoderConfig, name: str, dtype: Any) -> keras.layers.Dense:
+    """Return a dense layer initialized as BERT's are."""
+    return keras.layers.Dense(
+        units, kernel_initializer=normal(config), name=name, dtype=dtype
+    )
+
+
+def layer_norm(config: EncoderConfig, dtype: Any) -> keras.layers.LayerNormalization:
+    """Return a layer normalization with the configuration's epsilon."""
+    return keras.layers.LayerNormalization(
+        epsilon=config.layer_norm_eps, name="layer_norm", dtype=dtype
+    )
+
+
+def normal(config: EncoderConfig) -> keras.initializers.Initializer:
+    """Return BERT's initializer: a normal of ``initializer_range``, cut at two deviations."""
+    return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+
+
+class Embeddings(keras.layers.Layer):
+    """Word, position and token type embeddings, their sum, and its normalization."""
+
+    def __init__(self, config: EncoderConfig, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.config = config
+        self.layer_norm = layer_norm(config, self.dtype_policy)
+        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
+
+    def build(self, _: Any = None) -> None:
+        """Create the three tables, float (vocab_size | positions | types, H)."""
+        for name, rows in (
+            ("word_embeddings", self.config.vocab_size),
+            ("position_embeddings", self.config.max_position_embeddings),
+            ("token_type_embeddings", self.config.type_vocab_size),
+        ):
+            shape = (rows, self.config.hidden_size)
+            table = self.add_weight(shape=shape, initializer=normal(self.config), name=name)
+            setattr(self, name, table)
+        self.layer_norm.build((None, None, self.config.hidden_size))
+        self.built = True
+
+    def call(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        record: Record,
+        training: bool = False,
+    ) -> Tensor:
+        """Embed tokens: int32 (B, S) twice to float (B, S, H)."""
+        words = ops.take(self.word_embeddings, input_ids, axis=0)  # (B, S, H)
+        positions = self.position_embeddings[None, : ops.shape(input_ids)[1]]  # (1, S, H)
+        types = ops.take(self.token_type_embeddings, token_type_ids, axis=0)  # (B, S, H)
+        total = ops.cast(words + positions + types, self.compute_dtype)
+        record("word_embeddings", words)
+        record("position_embeddings", ops.broadcast_to(positions, ops.shape(words)))
+        record("token_type_embeddings", types)
+        record("embeddings_sum", total)
+        return self.dropout(self.layer_norm(total), training=training)
+
+
+class SelfAttention(keras.layers.Layer):
+    """Multi-head self-attention with its output projection, residual and normalization."""
+
+    def __init__(self, config: EncoderConfig, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.config = config
+        hidden, policy = config.hidden_size, self.dtype_policy
+        self.query = dense(hidden, config, "query", policy)
+        self.key = dense(hidden, config, "key", policy)
+        self.value = dense(hidden, config, "value", policy)
+        self.output_dense = dense(hidden, config, "output", policy)
+        self.layer_norm = layer_norm(config, policy)
+        self.probability_dropout = keras.layers.Dropout(
+            config.attention_probs_dropout_prob, dtype=policy
+        )
+        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob, dtype=policy)
+
+    def build(self, _: Any = None) -> None:
+        """Create the four projections, (H, H) each."""
+        shape = (None, None, self.config.hidden_size)
+        for layer in (self.query, self.key, self.value, self.output_dense, self.layer_norm):
+            layer.build(shape)
+        self.built = True
+
+    def call(self, hidden: Tensor, bias: Tensor, record: Record, training: bool = False) -> Tensor:
+        """Attend: hidden (B, S, H) and additive bias (B, 1, 1 | S, S) to (B, S, H)."""
+        query, key, value = (
+            self._split(layer(hidden)) for layer in (self.query, self.key, self.value)
+        )  # (B, N, S, D)
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, N, S, S)
+        scores = ops.cast(scores, "float32") * (1 / math.sqrt(self.config.head_size)) + bias
+        probabilities = ops.softmax(scores, axis=-1)
+        record("queries", query)
+        record("keys", key)
+        record("values", value)
+        record("attentions", probabilities)
+        weights = ops.cast(probabilities, self.compute_dtype)
+        weights = self.probability_dropout(weights, training=training)
+        context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (B, S, N, D)
+        projected = self.output_dense(ops.reshape(context, ops.shape(hidden)))
+        return self.layer_norm(hidden + self.dropout(projected, training=training))
+
+    def _split(self, x: Tensor) -> Tensor:
+        batch, length = ops.shape(x)[0], ops.shape(x)[1]
+        heads = (batch, length, self.config.num_attention_heads, self.config.head_size)
+        return ops.transpose(ops.reshape(x, heads), (0, 2, 1, 3))  # (B, N, S, D)
+
+
+class TransformerLayer(keras.layers.Layer):
+    """One post-norm transformer layer: self-attention, then the feed-forward network."""
+
+    def __init__(self, config: EncoderConfig, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.config = config
+        policy = self.dtype_policy
+        self.attention = SelfAttention(config, name="attention", dtype=policy)
+        self.intermediate = dense(config.intermediate_size, config, "intermediate", policy)
+        self.activation = activation(config.hidden_act)
+        self.output_dense = dense(config.hidden_size, config, "output", policy)
+        self.layer_norm = layer_norm(config, policy)
+        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob, dtype=policy)
+
+    def build(self, _: Any = None) -> None:
+        """Create the attention and the two dense layers, (H, I) and (I, H)."""
+        shape = (None, None, self.config.hidden_size)
+        self.attention.build(shape)
+        self.intermediate.build(shape)
+        self.output_dense.build((None, None, self.config.intermediate_size))
+        self.layer_norm.build(shape)
+        self.built = True
+
+    def call(self, hidden: Tensor, bias: Tensor, record: Record, training: bool = False) -> Tensor:
+        """Transform hidden states, (B, S, H) to (B, S, H)."""
+        attended = self.attention(hidden, bias, record=record, training=training)
+        widened = self.activation(self.intermediate(attended))  # (B, S, I)
+        narrowed = self.dropout(self.output_dense(widened), training=training)
+        return self.layer_norm(attended + narrowed)

@@ -1,0 +1,42 @@
+"""The one interface that every way of running the encoder implements."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from bertfeat.engine.batching import Inputs
+
+
+class Program(Hashable, Protocol):
+    """A function of the encoder's outputs, compiled together with the encoder.
+
+    Equal programs share one compiled graph, so a program is hashable.
+    """
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the encoder outputs that it needs (see ``bertfeat.encoder.bert``)."""
+
+    def __call__(self, found: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn encoder outputs and batch inputs into named result tensors."""
+
+
+class Engine(Protocol):
+    """Runs programs on padded batches of any shape."""
+
+    precision: str
+
+    def shape(self, rows: int, length: int) -> tuple[int, int]:
+        """Return the (B, S) to which a batch of this many rows and tokens is to be padded."""
+
+    def run(self, program: Program, inputs: Inputs) -> dict[str, np.ndarray]:
+        """Run a program on one batch.
+
+        Args:
+            program: what to compute.
+            inputs: int32 or float32 arrays, first axis B.
+
+        Returns:
+            The program's results as NumPy arrays, floating ones float32.
+        """

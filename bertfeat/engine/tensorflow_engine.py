@@ -1,0 +1,52 @@
+"""The encoder as a TensorFlow graph: shapes stay open, so nothing is recompiled."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bertfeat.encoder.bert import Bert
+from bertfeat.engine.base import Program
+from bertfeat.engine.batching import Inputs
+
+MAX_GRAPHS = 32
+"""Compiled programs kept; the least recently used goes first."""
+
+
+class TensorFlowEngine:
+    """Runs programs as ``tf.function`` graphs with open batch and length."""
+
+    def __init__(self, bert: Bert, precision: str) -> None:
+        self.bert, self.precision = bert, precision
+        self._graphs: OrderedDict[Program, Callable[..., Any]] = OrderedDict()
+
+    def shape(self, rows: int, length: int) -> tuple[int, int]:
+        """Pad no further than the longest row: an open shape costs nothing."""
+        return rows, length
+
+    def run(self, program: Program, inputs: Inputs) -> dict[str, np.ndarray]:
+        """Run a program on one batch (see :class:`bertfeat.engine.base.Engine`)."""
+        graph = self._graphs.pop(program, None) or self._compile(program, inputs)
+        self._graphs[program] = graph
+        if len(self._graphs) > MAX_GRAPHS:
+            self._graphs.popitem(last=False)
+        return {name: value.numpy() for name, value in graph(dict(inputs)).items()}
+
+    def _compile(self, program: Program, inputs: Inputs) -> Callable[..., Any]:
+        signature = {
+            name: tf.TensorSpec([None] * array.ndim, tf.as_dtype(array.dtype), name=name)
+            for name, array in inputs.items()
+        }
+
+        def forward(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            found = self.bert(batch, outputs=program.outputs)
+            return {name: _widened(value) for name, value in program(found, batch).items()}
+
+        compiled: Callable[..., Any] = tf.function(forward, input_signature=[signature])
+        return compiled
+
+
+def _widened(value: tf.Tensor) -> tf.Tensor:
+    return tf.cast(value, tf.float32) if value.dtype.is_floating else value

@@ -1,0 +1,1 @@
+"""Which layers, how combined, how pooled: one small algebra for library, CLI, server and NER."""
