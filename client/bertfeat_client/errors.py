@@ -4,6 +4,7 @@ ClientError
  ├ TransportError
  │  ├ ConnectTimeout (TimeoutError)  no server answered at the endpoint
  │  ├ ReplyTimeout (TimeoutError)    the server did not answer in time
+ │  ├ ConnectionLost                 it broke, and the call is not safe to send twice
  │  └ ClientClosed                   the client object was closed
  ├ ProtocolError
  │  ├ MalformedMessage               frames that are not a message of this protocol
@@ -37,6 +38,10 @@ class ConnectTimeout(TransportError, TimeoutError):
 
 class ReplyTimeout(TransportError, TimeoutError):
     """The server did not answer in time."""
+
+
+class ConnectionLost(TransportError):
+    """The connection broke after the request was sent, and a second sending may do it twice."""
 
 
 class ClientClosed(TransportError):
@@ -133,6 +138,13 @@ class RowErrors(ClientError, ValueError):
             "the other rows are in .vectors, every error in .errors"
         )
 
+    def __reduce__(self) -> tuple[type["RowErrors"], tuple[dict[int, ServerError], Any]]:
+        return type(self), (self.errors, self.vectors)
+
+
+class TruncationWarning(UserWarning):
+    """Texts were longer than the model reads and were cut."""
+
 
 SERVER_ERRORS: dict[str, type[ServerError]] = {
     error.code: error
@@ -143,14 +155,21 @@ SERVER_ERRORS: dict[str, type[ServerError]] = {
 }  # fmt: skip
 
 
-def from_wire(error: Mapping[str, Any], request_id: str = "") -> ServerError:
+def from_wire(error: Any, request_id: str = "") -> ServerError:
     """Make the exception that an error object of the wire stands for.
 
     Args:
-        error: ``{"code", "message"}`` and, where it applies, ``"retry_after_s"``.
+        error: ``{"code", "message"}`` and, where it applies, ``"retry_after_s"``; anything
+            else becomes an :class:`InternalError` that shows it.
+        request_id: the request that failed.
     """
+    if not isinstance(error, Mapping):
+        return InternalError(f"the server answered with the error {error!r}", request_id)
     kind = SERVER_ERRORS.get(str(error.get("code")), InternalError)
-    return kind(str(error.get("message", "")), request_id, error.get("retry_after_s"))
+    retry_after_s = error.get("retry_after_s")
+    if not isinstance(retry_after_s, int | float):
+        retry_after_s = None
+    return kind(str(error.get("message", "")), request_id, retry_after_s)
 
 
 def to_wire(error: ServerError) -> dict[str, Any]:

@@ -24,7 +24,12 @@ from bertfeat_client.errors import MalformedMessage, VersionMismatch
 
 MAGIC = b"BFT"
 VERSION = (1, 0)
-"""Major: frames changed, peers refuse each other. Minor: header keys were added, peers ignore them."""
+"""Major: frames changed, peers refuse each other. Minor: keys were added, peers ignore them."""
+
+MAX_BYTES = 2**40
+"""No array is larger, whatever a header says."""
+
+MAX_DIMENSIONS = 8
 
 DTYPES = {
     name: np.dtype(name).newbyteorder("<")
@@ -52,7 +57,11 @@ class Message:
 
 
 def encode_message(message: Message) -> list[bytes | memoryview]:
-    """Return the frames of a message; array bytes are not copied where they are contiguous."""
+    """Return the frames of a message; array bytes are not copied where they are contiguous.
+
+    Raises:
+        TypeError: an array's dtype is not among ``DTYPES``, or bfloat16 bits are not uint16.
+    """
     arrays = {name: _little_endian(array) for name, array in message.arrays.items()}
     header = message.header | {
         "v": list(VERSION),
@@ -83,6 +92,7 @@ def decode_message(frames: Sequence[Any]) -> Message:
     message = Message(header, items)
     for entry, buffer in zip(entries, buffers[1 + bool(has_items) :], strict=True):
         _read_array(message, entry, buffer)
+    _check_ragged(message)
     return message
 
 
@@ -134,10 +144,10 @@ def join_rows(parts: Sequence[Message]) -> Message:
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
-    arrays = {
-        name: np.concatenate([part.arrays[name] for part in parts]) for name in first.arrays
-    }
-    items = [item for part in parts for item in part.items or []] if first.items is not None else None
+    arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in first.arrays}
+    items = None
+    if first.items is not None:
+        items = [item for part in parts for item in part.items or []]
     return Message(dict(first.header), items, arrays, first.ragged, first.bfloat16)
 
 
@@ -155,20 +165,17 @@ def float32_to_bfloat16(values: np.ndarray) -> np.ndarray:
 
 def _describe(name: str, array: np.ndarray, message: Message) -> dict[str, Any]:
     dtype = "bfloat16" if name in message.bfloat16 else array.dtype.name
+    if DTYPES.get(dtype) != array.dtype:
+        raise TypeError(f"array {name!r} of {array.dtype} cannot travel as {dtype}")
     return {
         "name": name, "dtype": dtype, "shape": list(array.shape), "ragged": name in message.ragged
     }  # fmt: skip
 
 
 def _read_array(message: Message, entry: Any, buffer: memoryview) -> None:
-    if not isinstance(entry, Mapping) or entry.get("dtype") not in DTYPES:
-        raise MalformedMessage(f"an array of unknown kind: {entry!r}")
-    name, shape = entry.get("name"), entry.get("shape")
-    if not isinstance(name, str) or not isinstance(shape, list):
-        raise MalformedMessage(f"an array without name or shape: {entry!r}")
-    if not all(isinstance(size, int) and 0 <= size < 2**40 for size in shape):
-        raise MalformedMessage(f"array {name!r} has the impossible shape {shape!r}")
-    dtype = DTYPES[entry["dtype"]]
+    name, dtype, shape = _read_entry(entry)
+    if name in message.arrays:
+        raise MalformedMessage(f"array {name!r} comes twice")
     if math.prod(shape) * dtype.itemsize != buffer.nbytes:
         raise MalformedMessage(
             f"array {name!r} of shape {shape} and {dtype} came with {buffer.nbytes} bytes"
@@ -180,8 +187,39 @@ def _read_array(message: Message, entry: Any, buffer: memoryview) -> None:
         message.bfloat16 |= {name}
 
 
+def _read_entry(entry: Any) -> tuple[str, np.dtype[Any], list[int]]:
+    if not isinstance(entry, Mapping):
+        raise MalformedMessage(f"an array is described by {entry!r}")
+    name, kind, shape = entry.get("name"), entry.get("dtype"), entry.get("shape")
+    if not isinstance(name, str) or not isinstance(kind, str) or kind not in DTYPES:
+        raise MalformedMessage(f"an array without name or of unknown kind: {entry!r}")
+    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
+        raise MalformedMessage(f"array {name!r} has the impossible shape {shape!r}")
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise MalformedMessage(f"array {name!r} has the impossible shape {shape!r}")
+    dtype = DTYPES[kind]
+    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > MAX_BYTES:
+        raise MalformedMessage(f"array {name!r} has the impossible shape {shape!r}")
+    return name, dtype, shape
+
+
+def _check_ragged(message: Message) -> None:
+    if not message.ragged:
+        return
+    lengths = message.arrays.get("lengths")
+    if lengths is None or lengths.ndim != 1 or lengths.dtype.kind != "i" or (lengths < 0).any():
+        raise MalformedMessage("ragged arrays came without their lengths (integers, one per row)")
+    tokens = int(lengths.sum(dtype=np.int64))
+    for name in message.ragged:
+        if message.arrays[name].shape[:1] != (tokens,):
+            raise MalformedMessage(
+                f"ragged array {name!r} has the shape {message.arrays[name].shape}, "
+                f"the lengths add up to {tokens}"
+            )
+
+
 def _little_endian(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
 
 
 def _dump(value: Any) -> bytes:
