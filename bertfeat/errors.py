@@ -87,3 +87,7 @@ class IndexStoreError(BertFeatError):
 
 class TruncationWarning(UserWarning):
     """Texts were longer than the model reads and were cut."""
+
+
+class NotTrainedForSimilarity(UserWarning):
+    """A plain BERT's own pooling was used; its cosines say little about similarity of meaning."""

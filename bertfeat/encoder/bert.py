@@ -1,27 +1,9 @@
 """BERT (Devlin et al. 2019), from token ids to any of its inner tensors, by name.
 
 Inputs are int32 (B, S): ``input_ids``, ``attention_mask`` (1 = real token), ``token_type_ids``;
-and, for the masked-LM head only, ``masked_positions`` (B, M), the places that it scores.
-
-Outputs, of which only those asked for are computed (layer i counts from 0):
-
-======================================  ==================  =====================================
-name                                    shape
-======================================  ==================  =====================================
-``word_embeddings``                     (B, S, H)           component of the sum, also
-                                                            ``position_…``, ``token_type_…``
-``embeddings_sum``                      (B, S, H)           before the normalization
-``hidden_states.0`` … ``.N``            (B, S, H)           0 = embeddings, N = last layer
-``attentions.i``                        (B, heads, S, S)    float32 probabilities
-``queries.i`` ``keys.i`` ``values.i``   (B, heads, S, D)
-``pooled``                              (B, H)              tanh(dense([CLS] of the last layer))
-``masked_lm_logits``                    (B, S or M, V)      float32
-``next_sentence_logits``                (B, 2)              float32; 0 = B follows A
-``classifier_logits``                   (B, labels)         float32
-``token_logits`` ``span_logits``        (B, S, labels)      float32
-======================================  ==================  =====================================
-
-Layers that no asked output depends on are not run.
+and, for the masked-LM head only, ``masked_positions`` (B, M), the places that it scores.  The
+outputs are named in :mod:`bertfeat.encoder.names`; only those asked for are computed, and layers
+that no asked output depends on are not run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,10 +16,7 @@ from keras import ops
 from bertfeat.config import EncoderConfig
 from bertfeat.encoder.heads import MaskedLM
 from bertfeat.encoder.layers import Embeddings, Record, Tensor, TransformerLayer, dense
-
-HEADS = ("pooler", "masked_lm", "next_sentence", "classifier", "span")
-COMPONENTS = ("word_embeddings", "position_embeddings", "token_type_embeddings", "embeddings_sum")
-PER_LAYER = ("attentions", "queries", "keys", "values")
+from bertfeat.encoder.names import HEADS, depth, positive
 
 
 class Bert(keras.Model):
@@ -94,7 +73,7 @@ class Bert(keras.Model):
     ) -> dict[str, Tensor]:
         """Compute the named outputs (module docstring) of a padded batch."""
         num_layers = self.config.num_hidden_layers
-        wanted = {_positive(name, num_layers): name for name in outputs}
+        wanted = {positive(name, num_layers): name for name in outputs}
         found: dict[str, Tensor] = {}
 
         def record(name: str, tensor: Tensor) -> None:
@@ -164,11 +143,6 @@ def attention_bias(attention_mask: Tensor) -> Tensor:
     return (1.0 - ops.cast(attention_mask[:, None, None, :], "float32")) * -1e9
 
 
-def depth(outputs: Iterable[str], num_layers: int) -> int:
-    """Return how many layers have to run for the named outputs."""
-    return max((_layers_needed(name, num_layers) for name in outputs), default=0)
-
-
 def numbered(record: Record, layer: int) -> Record:
     """Return a ``record`` that adds the layer's number to each name."""
     return lambda name, tensor: record(f"{name}.{layer}", tensor)
@@ -177,19 +151,3 @@ def numbered(record: Record, layer: int) -> Record:
 def canonical_name(path: str) -> str:
     """Turn a Keras variable path into its checkpoint name: ``layers/0/attention/query/kernel``."""
     return path.partition("/")[2].replace("layers_", "layers/", 1)
-
-
-def _layers_needed(name: str, num_layers: int) -> int:
-    kind, _, number = name.partition(".")
-    if kind in COMPONENTS:
-        return 0
-    if kind == "hidden_states":
-        return int(number)
-    return int(number) + 1 if kind in PER_LAYER else num_layers
-
-
-def _positive(name: str, num_layers: int) -> str:
-    kind, _, number = name.partition(".")
-    if not number or int(number) >= 0:
-        return name
-    return f"{kind}.{int(number) + num_layers + (kind == 'hidden_states')}"

@@ -34,9 +34,7 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
 
 def dense(units: int, config: EncoderConfig, name: str, dtype: Any) -> keras.layers.Dense:
     """Return a dense layer initialized as BERT's are."""
-    return keras.layers.Dense(
-        units, kernel_initializer=normal(config), name=name, dtype=dtype
-    )
+    return keras.layers.Dense(units, kernel_initializer=normal(config), name=name, dtype=dtype)
 
 
 def layer_norm(config: EncoderConfig, dtype: Any) -> keras.layers.LayerNormalization:

@@ -10,7 +10,6 @@ from typing import Any
 from bertfeat.features.spec import FeatureSpec
 
 Tensor = Any
-POSITIONAL = ("cls", "sep", "first", "last")
 
 
 @dataclass(frozen=True)
@@ -18,8 +17,8 @@ class FeatureProgram:
     """Computes ``vectors`` of a batch as a :class:`FeatureSpec` says.
 
     Besides the encoder's inputs it reads ``pooling_mask`` float32 (B, S), 1 where a token counts
-    for the means and the maximum, and ``token_index`` int32 (B,), the token that a positional
-    pooling takes.
+    for the means and the maximum, and for ``first`` and ``last`` ``token_index`` int32 (B,), the
+    place of that token.
     """
 
     spec: FeatureSpec
@@ -31,7 +30,9 @@ class FeatureProgram:
             return ("pooled",)
         return tuple(dict.fromkeys(f"hidden_states.{layer}" for layer in self.spec.layers))
 
-    def __call__(self, found: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def __call__(
+        self, found: Mapping[str, Tensor], inputs: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         """Return ``vectors``: float32 (B, F), (B, L, F), (B, S, F) or (B, S, L, F)."""
         from keras import ops
 
@@ -41,7 +42,9 @@ class FeatureProgram:
             vectors = vectors[:, None] if spec.combine == "none" else vectors
         else:
             tokens = combine(spec, [found[f"hidden_states.{layer}"] for layer in spec.layers])
-            vectors = ops.concatenate([pool(name, tokens, inputs) for name in spec.pooling], axis=-1)
+            vectors = ops.concatenate(
+                [pool(name, tokens, inputs) for name in spec.pooling], axis=-1
+            )
         for key in spec.dense:
             vectors = apply_dense(key.layer, vectors)
         vectors = vectors[..., : spec.dimensions] if spec.dimensions else vectors
@@ -70,8 +73,15 @@ def pool(name: str, tokens: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
 
     if name == "none":
         return tokens
-    if name in POSITIONAL:
-        index = ops.reshape(inputs["token_index"], (-1, *[1] * (len(tokens.shape) - 1)))
+    if name == "cls":
+        return tokens[:, 0]
+    if name in ("sep", "first", "last"):
+        index = (
+            ops.sum(inputs["attention_mask"], axis=1) - 1
+            if name == "sep"
+            else inputs["token_index"]
+        )
+        index = ops.reshape(index, (-1, *[1] * (len(tokens.shape) - 1)))
         return ops.take_along_axis(tokens, index, axis=1)[:, 0]
     if name == "mean_max":
         return ops.concatenate([pool("mean", tokens, inputs), pool("max", tokens, inputs)], axis=-1)
@@ -103,3 +113,16 @@ def unit_length(vectors: Tensor) -> Tensor:
 
     length = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True))
     return vectors / ops.maximum(length, 1e-12)
+
+
+@dataclass(frozen=True)
+class RawProgram:
+    """Hands out encoder outputs as they are, by name."""
+
+    outputs: tuple[str, ...]
+
+    def __call__(
+        self, found: Mapping[str, Tensor], inputs: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the named outputs."""
+        return {name: found[name] for name in self.outputs}

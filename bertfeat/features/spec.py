@@ -72,12 +72,16 @@ def resolve_spec(
         MissingHead: ``pooler`` is asked of a checkpoint without one.
     """
     own = options.layers is None and options.pooling is None and options.combine is None
-    layers = resolve_layers(-1 if options.layers is None else options.layers, config.num_hidden_layers)
+    layers = resolve_layers(
+        -1 if options.layers is None else options.layers, config.num_hidden_layers
+    )
     pooling = modules.pooling if options.pooling is None else (options.pooling,)
     combine = options.combine or "concat"
     weights = options.layer_weights or ()
     if combine == "weighted" and len(weights) != len(layers):
-        raise InputError(f"{len(weights)} layer_weights for {len(layers)} layers; give one for each")
+        raise InputError(
+            f"{len(weights)} layer_weights for {len(layers)} layers; give one for each"
+        )
     if pooling == ("pooler",):
         _check_pooler(layers, config.num_hidden_layers, heads)
     kept = tuple(dense) if own else ()
@@ -86,7 +90,9 @@ def resolve_spec(
     width = kept[-1].layer.kernel.shape[1] if kept else width
     dimensions = options.dimensions or (modules.truncate_dim if own else None)
     if dimensions is not None and dimensions > width:
-        raise InputError(f"dimensions={dimensions} is more than the {width} that these vectors have")
+        raise InputError(
+            f"dimensions={dimensions} is more than the {width} that these vectors have"
+        )
     normalize = options.normalize
     if normalize is None:
         normalize = modules.normalize and pooling != ("none",)

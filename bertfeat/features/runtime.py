@@ -1,0 +1,122 @@
+"""A loaded model as the features see it: tokenizer, engine, and what its folder says."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bertfeat.checkpoints.model_folder import SentenceModules
+from bertfeat.config import EncoderConfig
+from bertfeat.engine.base import Engine, Program
+from bertfeat.engine.batching import Inputs, pad, plan_batches
+from bertfeat.errors import InputError, MissingHead
+from bertfeat.features.options import EncodeOptions
+from bertfeat.features.spec import DenseKey, FeatureSpec, resolve_spec
+from bertfeat.tokenization import Encoding, Tokenizer
+
+Extra = Callable[[Sequence[Encoding], Inputs], Inputs]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Everything that computing a feature needs.
+
+    Attributes:
+        heads: heads of the checkpoint, out of ``bertfeat.encoder.bert.HEADS``.
+        modules: pooling, prompts and normalization that the folder asks for.
+        dense: the folder's Dense layers.
+        is_plain: whether the folder says nothing about sentence vectors.
+        max_seq_len: tokens read of each text, specials included.
+        batch_tokens: rows × longest row of one batch.
+        ranges: float32 (2, 1) or (2, dim), see ``bertfeat.features.dtypes``.
+    """
+
+    config: EncoderConfig
+    tokenizer: Tokenizer
+    engine: Engine
+    heads: tuple[str, ...]
+    modules: SentenceModules
+    dense: tuple[DenseKey, ...]
+    is_plain: bool
+    max_seq_len: int
+    batch_tokens: int
+    ranges: np.ndarray
+
+    def spec(self, options: EncodeOptions) -> FeatureSpec:
+        """Resolve the options of a call against this model."""
+        return resolve_spec(options, self.config, self.modules, self.dense, self.heads)
+
+    def prompt(self, options: EncodeOptions) -> str:
+        """Return the text that goes before each text.
+
+        Raises:
+            InputError: the folder has no prompt of that name, or both kinds are given.
+        """
+        if options.prompt is not None and options.prompt_name is not None:
+            raise InputError("prompt and prompt_name are both given; choose one")
+        if options.prompt is not None:
+            return options.prompt
+        name = options.prompt_name or self.modules.default_prompt_name
+        if name is None:
+            return ""
+        if name not in self.modules.prompts:
+            known = ", ".join(self.modules.prompts) or "none"
+            raise InputError(f"this model has no prompt named {name!r}; it has: {known}")
+        return self.modules.prompts[name]
+
+    def tokenize(
+        self, items: Sequence[object], options: EncodeOptions, start: int = 0
+    ) -> list[Encoding | InputError]:
+        """Tokenize items, cut to what is read; a bad item gives its error.
+
+        Args:
+            items: strings, pairs (tuples) or word lists.
+            options: those of the call.
+            start: index of the first item, for errors.
+        """
+        limit = options.max_seq_len or self.max_seq_len
+        if limit > self.config.max_position_embeddings:
+            raise InputError(
+                f"max_seq_len={limit} is more than the {self.config.max_position_embeddings} "
+                "positions of this model"
+            )
+        return self.tokenizer.encode_batch(
+            items,
+            max_length=limit,
+            truncate=options.truncate,
+            prompt=self.prompt(options),
+            first_index=start,
+        )
+
+    def batches(
+        self, program: Program, encodings: Sequence[Encoding], extra: Extra | None = None
+    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """Run a program over tokenized texts in well-filled batches.
+
+        Args:
+            program: what to compute.
+            encodings: the texts.
+            extra: further inputs of a batch, from its texts and its padded inputs.
+
+        Yields:
+            Row numbers, int64 (rows,), and the results, whose first rows belong to them.
+        """
+        lengths = [len(encoding.input_ids) for encoding in encodings]
+        for rows in plan_batches(lengths, self.batch_tokens):
+            texts = [encodings[row] for row in rows]
+            shape = self.engine.shape(len(texts), max(lengths[row] for row in rows))
+            inputs = pad(texts, self.tokenizer.pad_id, shape)
+            inputs |= extra(texts, inputs) if extra else {}
+            yield rows, self.engine.run(program, inputs)
+
+    def require_head(self, head: str, purpose: str) -> None:
+        """Check that the checkpoint has a head.
+
+        Raises:
+            MissingHead: it has not; names what it has.
+        """
+        if head not in self.heads:
+            raise MissingHead(
+                f"{purpose} needs the {head} head, which this checkpoint lacks (it has: "
+                f"{', '.join(self.heads) or 'none'}); choose a model that was saved with it"
+            )

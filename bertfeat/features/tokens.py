@@ -1,0 +1,146 @@
+"""Texts to vectors of every token, layer by layer; long texts in stitched windows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bertfeat.errors import InputError
+from bertfeat.features.options import EncodeOptions
+from bertfeat.features.pooled import EncodeInfo, check_rows, non_finite
+from bertfeat.features.program import FeatureProgram
+from bertfeat.features.runtime import Runtime
+from bertfeat.features.spec import FeatureSpec
+from bertfeat.features.windows import stitch
+from bertfeat.tokenization import Encoding
+
+CHUNK = 256
+"""Texts in work at a time: their vectors of all layers are in memory together."""
+
+
+@dataclass
+class TokenFeatures:
+    """The tokens of one text and their vectors.
+
+    Attributes:
+        tokens: token strings, specials included.
+        offsets: characters (start, stop) of each token in the original text; (0, 0) for specials.
+        word_ids: number of each token's word, None for specials.
+        vectors: float32 (layers, tokens, hidden), layers in the order asked for.
+        num_tokens: tokens of the whole text, specials included, before any cut.
+        truncated: whether tokens were cut off.
+        error: why there are no tokens, or None.
+    """
+
+    tokens: list[str]
+    offsets: list[tuple[int, int]]
+    word_ids: list[int | None]
+    vectors: np.ndarray
+    num_tokens: int = 0
+    truncated: bool = False
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """How a text longer than the model is read.
+
+    Attributes:
+        long: ``truncate``, or ``window`` for overlapping windows that are stitched together, each
+            token taken where it has the largest context.
+        stride: tokens that neighbouring windows share.
+    """
+
+    long: str = "truncate"
+    stride: int = 128
+
+    def __post_init__(self) -> None:
+        if self.long not in ("truncate", "window"):
+            raise InputError(f"long={self.long!r} is none of truncate, window")
+        if isinstance(self.stride, bool) or not isinstance(self.stride, int) or self.stride < 0:
+            raise InputError(f"stride={self.stride!r} is not a whole number of tokens")
+
+
+def extract_items(
+    runtime: Runtime, items: Iterator[Any], options: EncodeOptions, windows: WindowOptions
+) -> Iterator[TokenFeatures]:
+    """Yield the token vectors of each item, in order, reading items as they are needed."""
+    spec = runtime.spec(options)
+    start = 0
+    while chunk := [item for _, item in zip(range(CHUNK), items, strict=False)]:
+        yield from _extract_chunk(runtime, spec, chunk, start, options, windows)
+        start += len(chunk)
+
+
+def _extract_chunk(
+    runtime: Runtime, spec: FeatureSpec, items: list[Any], start: int, options: EncodeOptions,
+    windows: WindowOptions,
+) -> list[TokenFeatures]:  # fmt: skip
+    info = EncodeInfo.of_rows(len(items))
+    good, texts = check_rows(runtime.tokenize(items, options, start), 0, info)
+    pieces = [
+        _windows(runtime, items[row], options, windows) if cut else [text]
+        for row, text, cut in (
+            (row, text, text.truncated and windows.long == "window")
+            for row, text in zip(good, texts, strict=True)
+        )
+    ]
+    vectors = _token_vectors(runtime, spec, [piece for group in pieces for piece in group])
+    empty = np.zeros((len(spec.layers), 0, spec.dim), np.float32)
+    found = [
+        TokenFeatures([], [], [], empty, error=info.errors.get(row)) for row in range(len(items))
+    ]
+    for row, group in zip(good, pieces, strict=True):
+        parts = [next(vectors) for _ in group]
+        found[row] = _stitched(group, parts, windows.stride)
+        found[row].num_tokens = int(info.num_tokens[row])
+        found[row].truncated = bool(info.truncated[row]) and len(group) == 1
+        if not np.isfinite(found[row].vectors).all():
+            found[row] = TokenFeatures([], [], [], empty, error=non_finite(start + row))
+    return found
+
+
+def _token_vectors(
+    runtime: Runtime, spec: FeatureSpec, texts: Sequence[Encoding]
+) -> Iterator[np.ndarray]:
+    """Yield float32 (layers, tokens, hidden) for each text, in order."""
+    found: list[Any] = [None] * len(texts)
+    for rows, results in runtime.batches(FeatureProgram(spec), texts):
+        for row, vector in zip(rows, results["vectors"], strict=False):
+            tokens = vector[: len(texts[row].input_ids)]  # (tokens, layers, hidden)
+            found[row] = np.ascontiguousarray(tokens.swapaxes(0, 1))
+    return iter(found)
+
+
+def _windows(
+    runtime: Runtime, item: Any, options: EncodeOptions, windows: WindowOptions
+) -> list[Encoding]:
+    if isinstance(item, tuple):
+        raise InputError("long='window' reads single texts; a pair cannot be cut into windows")
+    limit = options.max_seq_len or runtime.max_seq_len
+    return runtime.tokenizer.windows(item, limit, windows.stride)
+
+
+def _stitched(group: list[Encoding], vectors: list[np.ndarray], stride: int) -> TokenFeatures:
+    """Join windows of one text: specials from the outer ends, each token once."""
+    if len(group) == 1:
+        text = group[0]
+        return TokenFeatures(text.tokens, text.offsets, text.word_ids, vectors[0])
+    before = group[0].special_tokens_mask.index(0)
+    after = group[0].special_tokens_mask[::-1].index(0)
+    sizes = [len(window.input_ids) - before - after for window in group]
+    starts = [number * (sizes[0] - stride) for number in range(len(group))]
+    spans = [(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    cuts = [
+        (number, before + start - spans[number][0], before + stop - spans[number][0])
+        for number, start, stop in stitch(spans, spans[-1][1])
+    ]
+    last = len(group[-1].input_ids)
+    cuts = [(0, 0, before), *cuts, (len(group) - 1, last - after, last)]
+    joined = TokenFeatures([], [], [], np.concatenate([vectors[n][:, a:b] for n, a, b in cuts], 1))
+    for number, start, stop in cuts:
+        joined.tokens += group[number].tokens[start:stop]
+        joined.offsets += group[number].offsets[start:stop]
+        joined.word_ids += group[number].word_ids[start:stop]
+    return joined
