@@ -94,7 +94,7 @@ class Encoder:
         return model_hash(self.folder)
 
     def has_head(self, head: str) -> bool:
-        """Whether the checkpoint has ``pooler``, ``masked_lm``, ``next_sentence``, ``classifier``…"""
+        """Whether the checkpoint has ``pooler``, ``masked_lm``, and so on."""
         return head in self.runtime.heads
 
     @overload

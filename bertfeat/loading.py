@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from bertfeat.features.dtypes import read_ranges
 from bertfeat.features.runtime import Runtime
 from bertfeat.features.spec import PLAIN, DenseKey
 from bertfeat.tokenization import Tokenizer
+
+if TYPE_CHECKING:
+    from bertfeat.encoder.bert import Bert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +106,7 @@ def _heads(model: ModelFolder) -> tuple[str, ...]:
     return tuple(head for head in HEADS if head in groups) + untied
 
 
-def _bert(model: ModelFolder, heads: tuple[str, ...], precision: str):  # type: ignore[no-untyped-def]
+def _bert(model: ModelFolder, heads: tuple[str, ...], precision: str) -> "Bert":
     from bertfeat.encoder.bert import Bert
 
     labels = model.tensors["classifier/bias"].shape[0] if "classifier" in heads else 2

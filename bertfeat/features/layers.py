@@ -14,8 +14,8 @@ def resolve_layers(layers: Any, num_layers: int) -> tuple[int, ...]:
     """Turn a choice of layers into numbers from 0 (embeddings) to ``num_layers`` (last).
 
     Args:
-        layers: an integer, ``"-1"``, a range like ``"-4:"`` (as Python slices ``0 … N``), ``"all"``,
-            a comma-separated string of these, or an iterable of them.
+        layers: an integer, ``"-1"``, a range like ``"-4:"`` (as Python slices ``0 … N``),
+            ``"all"``, a comma-separated string of these, or an iterable of them.
         num_layers: N, the number of transformer layers.
 
     Raises:

@@ -88,7 +88,7 @@ class EncodeOptions:
         """Check keywords, say from a request.
 
         Raises:
-            InputError: a keyword is unknown or its value not acceptable; all unknown ones are named.
+            InputError: keywords are unknown (all are named) or a value is not acceptable.
         """
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(options) - set(known)):
