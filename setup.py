@@ -14,13 +14,14 @@ PACKAGE_DIR = {
     "bertfeat_tools": "tools/bertfeat_tools",
 }
 
-# tensorflow and tensorflow-cpu install the same module: exactly one of them, by platform.
-HAS_TENSORFLOW_CPU = (
-    "(sys_platform == 'linux' and platform_machine == 'x86_64') or sys_platform == 'win32'"
-)
-NO_TENSORFLOW_CPU = (
-    "sys_platform != 'win32' and (sys_platform != 'linux' or platform_machine != 'x86_64')"
-)
+# tensorflow and tensorflow-cpu install the same module, as do the two builds of FAISS: exactly one
+# of each, by platform.  CUDA builds exist for Linux only.
+LINUX = "sys_platform == 'linux'"
+NOT_LINUX = "sys_platform != 'linux'"
+LINUX_X86 = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+NOT_LINUX_X86 = "sys_platform != 'linux' or platform_machine != 'x86_64'"
+HAS_TENSORFLOW_CPU = f"({LINUX_X86}) or sys_platform == 'win32'"
+NO_TENSORFLOW_CPU = f"({NOT_LINUX_X86}) and sys_platform != 'win32'"
 
 CLIENT = ["numpy>=1.26", "pyzmq>=26"]
 ANY_DEVICE = [
@@ -34,15 +35,23 @@ ANY_DEVICE = [
     "safetensors>=0.4.5",
     "tokenizers>=0.21",
 ]
-SERVE = [
-    *ANY_DEVICE,
+CPU = [
     "faiss-cpu>=1.10",
     f"tensorflow-cpu>=2.19; {HAS_TENSORFLOW_CPU}",
     f"tensorflow>=2.19; {NO_TENSORFLOW_CPU}",
 ]
+CUDA = [
+    f"faiss-gpu>=1.15; {LINUX_X86}",
+    f"jax[cuda12]>=0.5; {LINUX}",
+    f"tensorflow[and-cuda]>=2.19; {LINUX}",
+    f"faiss-cpu>=1.10; {NOT_LINUX_X86}",
+    f"jax>=0.5; {NOT_LINUX}",
+    "tensorflow-cpu>=2.19; sys_platform == 'win32'",
+    "tensorflow>=2.19; sys_platform == 'darwin'",
+]
+SERVE = [*ANY_DEVICE, *CPU]
 LITE = ["ai-edge-litert>=1.2", "click>=8.1", "tokenizers>=0.21"]
 TRAIN: list[str] = []
-GPU = ["faiss-gpu>=1.15; sys_platform == 'linux'", "jax[cuda12]>=0.5", "tensorflow[and-cuda]>=2.19"]
 ORACLES = [
     "pytorch-crf>=0.7.2",
     "sentence-transformers>=4",
@@ -81,7 +90,7 @@ setup(
         "serve": SERVE,
         "lite": LITE,
         "train": [*SERVE, *TRAIN],
-        "gpu": [*ANY_DEVICE, *TRAIN, *GPU],
+        "gpu": [*ANY_DEVICE, *TRAIN, *CUDA],
         "jax": ["jax>=0.5"],
         "cluster": ["ray>=2.40"],
         "dev": [*SERVE, *TRAIN, *ORACLES, *TOOLS],
