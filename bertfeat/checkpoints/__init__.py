@@ -1,5 +1,22 @@
-"""Weight files, read and written, and where a model's name leads."""
+"""Model folders: three formats read and written, and a model's name turned into its folder."""
 
+from bertfeat.checkpoints.convert import convert
+from bertfeat.checkpoints.formats import check_vocabulary, detect, read, write
+from bertfeat.checkpoints.google import read_files as read_google
+from bertfeat.checkpoints.hashing import model_hash
+from bertfeat.checkpoints.model_folder import Dense, ModelFolder, SentenceModules
 from bertfeat.checkpoints.resolve import resolve
 
-__all__ = ["resolve"]
+__all__ = [
+    "Dense",
+    "ModelFolder",
+    "SentenceModules",
+    "check_vocabulary",
+    "convert",
+    "detect",
+    "model_hash",
+    "read",
+    "read_google",
+    "resolve",
+    "write",
+]

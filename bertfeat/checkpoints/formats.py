@@ -1,0 +1,122 @@
+"""Which format a folder has, and the three formats behind one door: read, write, convert."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bertfeat.checkpoints import google, huggingface, sentence_modules, sentence_transformers
+from bertfeat.checkpoints.folder_files import new_folder
+from bertfeat.checkpoints.model_folder import ModelFolder
+from bertfeat.errors import CheckpointError, ConversionLoss, VocabularyError
+
+if TYPE_CHECKING:
+    from bertfeat.tokenization import Tokenizer
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a format's file offers."""
+
+    holds_model: Callable[[Path], bool]
+    read: Callable[[Path], ModelFolder]
+    weight_files: Callable[[Path], tuple[Path, ...]]
+    losses: Callable[[ModelFolder], list[str]]
+    write: Callable[[ModelFolder, Path], None]
+
+
+# In the order in which a folder is tried: the one that says most comes first.
+FORMATS = {
+    name: Format(room.holds_model, room.read, room.weight_files, room.losses, room.write)
+    for name, room in (
+        ("sentence-transformers", sentence_transformers),
+        ("huggingface", huggingface),
+        ("google", google),
+    )
+}
+
+
+def detect(folder: Path) -> str:
+    """Return the name of a folder's format.
+
+    Raises:
+        CheckpointError: it is no model folder; the message says what was looked for.
+    """
+    for name, form in FORMATS.items():
+        if form.holds_model(folder):
+            return name
+    held = ", ".join(sorted(path.name for path in folder.glob("*"))[:20])
+    raise CheckpointError(
+        f"{folder} is no model folder: it needs modules.json (sentence-transformers), config.json "
+        f"(Hugging Face) or bert_config.json (Google), and holds {held or 'nothing'}"
+    )
+
+
+def read(folder: Path) -> ModelFolder:
+    """Read a model folder of any format.
+
+    Raises:
+        CheckpointError: it is no model folder, or files are missing, damaged or cut off;
+            TensorMismatch where tensors do not fit the configuration.
+        ConfigError: the configuration asks for what is not computed.
+    """
+    return FORMATS[detect(Path(folder))].read(Path(folder))
+
+
+def write(
+    model: ModelFolder, tokenizer: "Tokenizer", target: Path, format: str, *, drop: bool = False
+) -> list[str]:
+    """Write a model as a new folder, whole or not at all.
+
+    Args:
+        model: encoder, heads and sentence modules.
+        tokenizer: saved beside them.
+        target: must not exist.
+        format: ``google``, ``huggingface`` or ``sentence-transformers``.
+        drop: leave out what the format cannot hold instead of failing.
+
+    Returns:
+        What was left out.
+
+    Raises:
+        ConversionLoss: the format cannot hold all of the model; the message lists what.
+        CheckpointError: the target exists or cannot be written.
+        VocabularyError: the tokenizer has more tokens than the embedding table has rows.
+    """
+    if format not in FORMATS:
+        raise CheckpointError(f"format {format!r} is none of {', '.join(FORMATS)}")
+    check_vocabulary(model, tokenizer)
+    with new_folder(Path(target)) as folder:
+        tokenizer.save(folder)
+        lost = losses(model, folder, format)
+        if lost and not drop:
+            raise ConversionLoss(
+                f"the {format} format cannot hold everything of {model.folder}:\n"
+                + "".join(f"  {line}\n" for line in lost)
+                + "Nothing was written; --drop (drop=True) leaves these out"
+            )
+        FORMATS[format].write(model, folder)
+    return lost
+
+
+def losses(model: ModelFolder, tokenizer_folder: Path, format: str) -> list[str]:
+    """List what of a model a format cannot hold, given a folder with its tokenizer saved."""
+    lost = FORMATS[format].losses(model)
+    if format != "sentence-transformers" and model.sentence is not None:
+        lost += sentence_modules.describe(model.sentence)
+    if format == "google" and not (tokenizer_folder / "vocab.txt").is_file():
+        lost.append("a tokenizer that is not WordPiece")
+    return lost
+
+
+def check_vocabulary(model: ModelFolder, tokenizer: "Tokenizer") -> None:
+    """Check that every token has a row in the embedding table.
+
+    Raises:
+        VocabularyError: it has not: such a token would get a vector of zeros or of garbage.
+    """
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise VocabularyError(
+            f"{model.tokenizer_folder}: the tokenizer has {tokenizer.vocab_size} tokens, but the "
+            f"embedding table has {model.config.vocab_size} rows; they do not belong together"
+        )

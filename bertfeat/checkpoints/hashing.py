@@ -1,0 +1,39 @@
+"""The hash that tells one model's weights from another's."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from bertfeat.checkpoints.formats import FORMATS, detect
+from bertfeat.errors import CheckpointError
+
+
+def model_hash(folder: Path) -> str:
+    """Return the sha256 of a model's weights, hexadecimal.
+
+    That of the file where the weights are one file, else that of the lines ``sha256  name`` of
+    all of them, as ``sha256sum`` prints them.  Unchanged files are read once per process.
+
+    Raises:
+        CheckpointError: the folder holds no model.
+    """
+    files = FORMATS[detect(folder)].weight_files(folder)
+    if not files:
+        raise CheckpointError(f"{folder} has no weight files")
+    hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in files}
+    if len(hashes) == 1:
+        return next(iter(hashes.values()))
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file, hexadecimal."""
+    status = path.stat()
+    return _file_hash(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
