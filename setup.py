@@ -3,6 +3,7 @@
 A bare install is the light client.  Everything heavier is an extra.
 """
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -13,6 +14,9 @@ PACKAGE_DIR = {
     "bertfeat_server": "server/bertfeat_server",
     "bertfeat_tools": "tools/bertfeat_tools",
 }
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "bertfeat/__init__.py").read_text("utf-8"))[1]
 
 # tensorflow and tensorflow-cpu install the same module, as do the two builds of FAISS: exactly one
 # of each, by platform.  CUDA builds exist for Linux only.
@@ -72,9 +76,9 @@ TOOLS = [
 
 setup(
     name="bertfeat",
-    version="0.1.0",
+    version=VERSION,
     description="Text to BERT vectors, any layer, pooled or per token: library, server, search.",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",

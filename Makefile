@@ -1,0 +1,91 @@
+# make demo   the whole path on a real model, into ./demo-output
+# make test   ruff, mypy and the quick tests
+# Each target makes the environment that it needs, once; PYTHON=... chooses the interpreter.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+DEV := .venv
+DEMO := .venv-demo
+LOWEST := .venv-lowest
+WHEEL := .venv-wheel
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
+
+# The lock files are for Linux x86-64; elsewhere pip resolves the extras.
+ifeq ($(shell uname -sm),Linux x86_64)
+SERVE_PACKAGES := --require-hashes -r requirements/serve.lock
+DEV_PACKAGES := --require-hashes -r requirements/dev.lock
+PROJECT := --no-deps
+else
+SERVE_PACKAGES := ".[serve]"
+DEV_PACKAGES := ".[dev]"
+endif
+
+.PHONY: demo test slow test-lowest test-wheel wheel resolve lock clean
+
+demo: $(DEMO)/.installed
+	$(DEMO)/bin/python examples/demo.py
+
+test: $(DEV)/.installed
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/python -m pytest
+
+slow: $(DEV)/.installed
+	$(DEV)/bin/python -m pytest -m slow
+
+# The quick tests with the lowest version of every package that setup.py allows.
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest
+
+# The quick tests against the wheel rather than the tree.
+test-wheel: $(WHEEL)/.installed
+	$(WHEEL)/bin/python -m pip check
+	$(WHEEL)/bin/pytest -o pythonpath=tests
+
+wheel: $(DEV)/.installed
+	rm -rf build dist
+	$(DEV)/bin/python -m build --outdir dist .
+
+resolve: wheel
+	.ci/resolve dist/*.whl
+
+lock: $(DEV)/.installed
+	requirements/lock
+
+clean:
+	rm -rf build dist *.egg-info .*_cache .hypothesis $(DEMO) $(LOWEST) $(WHEEL)
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+$(DEV)/.installed: requirements/dev.lock requirements/oracles.txt setup.py
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=...')"
+	@echo "installing the development packages into $(DEV) (about 2 GB, some minutes)"
+	@$(PYTHON) -m venv $(DEV)
+	@$(DEV)/bin/python $(PIP_INSTALL) $(DEV_PACKAGES)
+	@$(DEV)/bin/python $(PIP_INSTALL) -r requirements/oracles.txt
+	@$(DEV)/bin/python $(PIP_INSTALL) $(PROJECT) -e .
+	@touch $@
+
+$(DEMO)/.installed: requirements/serve.lock setup.py
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=...')"
+	@echo "installing the server's packages into $(DEMO) (about 1.5 GB, a few minutes)"
+	@$(PYTHON) -m venv $(DEMO)
+	@$(DEMO)/bin/python $(PIP_INSTALL) $(SERVE_PACKAGES)
+	@$(DEMO)/bin/python $(PIP_INSTALL) $(PROJECT) -e .
+	@touch $@
+
+$(LOWEST)/.installed: $(DEV)/.installed requirements/lowest
+	requirements/lowest > $(DEV)/lowest.txt
+	@$(PYTHON) -m venv $(LOWEST)
+	@$(LOWEST)/bin/python $(PIP_INSTALL) -r $(DEV)/lowest.txt
+	@$(LOWEST)/bin/python $(PIP_INSTALL) --no-deps -e .
+	@touch $@
+
+$(WHEEL)/.installed: wheel
+	rm -rf $(WHEEL)
+	@$(PYTHON) -m venv $(WHEEL)
+	@$(WHEEL)/bin/python $(PIP_INSTALL) $(SERVE_PACKAGES)
+	@$(WHEEL)/bin/python $(PIP_INSTALL) "$$(echo dist/*.whl)[serve]"
+	$(WHEEL)/bin/python -m pip check
+	@$(WHEEL)/bin/python $(PIP_INSTALL) $(DEV_PACKAGES)
+	@$(WHEEL)/bin/python $(PIP_INSTALL) -r requirements/oracles.txt
+	@touch $@
