@@ -43,7 +43,7 @@ def parse(name: str) -> ModelName | None:
     wheels = () if revision else WHEELS.get(short, ())
     if entry:
         repos = (entry.repo, *entry.former_repos)
-        return ModelName(key, repos, revision, wheels, not entry.plain)
+        return ModelName(key, repos, revision, wheels, entry.has_modules)
     return ModelName(key, _repos(model), revision, wheels, model.startswith(ORGANIZATION) or None)
 
 

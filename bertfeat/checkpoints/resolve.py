@@ -53,8 +53,10 @@ def is_offline() -> bool:
 def _local_folder(name: str, tried: list[str]) -> Path | None:
     """A folder is what it is, but one that only shares a known model's name must hold a model."""
     path = Path(name).expanduser()
-    if not path.is_dir():
-        tried.append(f"folder {path}: {'a file' if path.exists() else 'not there'}")
+    if not (name and path.is_dir()):
+        tried.append(
+            f"folder {path}: {'a file, and a model is a folder' if path.exists() else 'not there'}"
+        )
         return None
     if registry.find(name) is not None and not holds_model(path):
         tried.append(f"folder {path}: it holds no configuration with weights")

