@@ -80,6 +80,9 @@ class RowErrors(BertFeatError, ValueError):
             "the other rows are in .vectors, every error in .errors"
         )
 
+    def __reduce__(self) -> tuple[type["RowErrors"], tuple[dict[int, Exception], Any]]:
+        return type(self), (self.errors, self.vectors)
+
 
 class IndexStoreError(BertFeatError):
     """An index folder is damaged, locked or belongs to another model."""
