@@ -1,0 +1,23 @@
+"""The light client of the bertfeat server; needs NumPy and pyzmq, nothing else.
+
+from bertfeat_client import Client
+with Client("tcp://127.0.0.1:5557") as client:
+    vectors = client.encode(["first text", "second text"])      # float32 (2, dim)
+"""
+
+from bertfeat_client.client import AsyncClient, Client
+from bertfeat_client.errors import ClientError, RowErrors, TruncationWarning
+from bertfeat_client.results import EncodeInfo, Hit, Ranked, Ranking, TokenFeatures
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "EncodeInfo",
+    "Hit",
+    "Ranked",
+    "Ranking",
+    "RowErrors",
+    "TokenFeatures",
+    "TruncationWarning",
+]
