@@ -1,0 +1,59 @@
+"""One question to a running server, for the commands that look after it."""
+
+import time
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+import zmq
+
+from bertfeat_client.errors import ConnectTimeout, from_wire
+from bertfeat_client.protocol import Message, decode_message, encode_message
+
+
+def ask(endpoint: str, op: str, *, token: str = "", timeout_s: float = 5.0) -> dict[str, Any]:
+    """Ask for ``info``, ``status``, ``stop`` or ``join`` and return the reply's ``info``.
+
+    Raises:
+        ConnectTimeout: nobody answered in time.
+        ServerError: the server refused.
+    """
+    name = uuid.uuid4().hex
+    question = Message({"op": op, "id": name, "token": token})
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        dealer.ipv6 = "[" in endpoint
+        dealer.connect(endpoint)
+        dealer.send_multipart(encode_message(question))
+        if not dealer.poll(int(timeout_s * 1000)):
+            raise ConnectTimeout(f"no server answered at {endpoint} within {timeout_s:g} s")
+        reply = decode_message(dealer.recv_multipart())
+    if reply.header.get("status") != "ok":
+        raise from_wire(reply.header.get("error") or {}, name)
+    return dict(reply.header.get("info") or {})
+
+
+def wait_until_ready(endpoint: str, timeout_s: float) -> dict[str, Any]:
+    """Ask until the server says that it is ready, and return its ``info``.
+
+    Raises:
+        ConnectTimeout: it did not in time.
+    """
+    end = time.monotonic() + timeout_s
+    while not ask(endpoint, "status", timeout_s=timeout_s)["ready"]:
+        if time.monotonic() > end:
+            raise ConnectTimeout(f"the server at {endpoint} was not ready within {timeout_s:g} s")
+        time.sleep(0.02)
+    return ask(endpoint, "info", timeout_s=timeout_s)
+
+
+def reachable(endpoint: str) -> str:
+    """Return where this machine reaches an endpoint that listens on all addresses."""
+    for everywhere, loopback in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
+        endpoint = endpoint.replace(everywhere, loopback)
+    return endpoint
+
+
+def port_of(endpoint: str) -> int | None:
+    """Return the TCP port of an endpoint, None for an ipc one."""
+    return urlsplit(endpoint).port if endpoint.startswith("tcp://") else None

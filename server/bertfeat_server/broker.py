@@ -1,0 +1,178 @@
+"""The broker process: two ROUTER sockets and a loop, which knows no message from another."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import zmq
+
+from bertfeat_client.errors import ClientError
+from bertfeat_server.config import ServerConfig
+from bertfeat_server.dispatch import Dispatcher
+from bertfeat_server.logs import set_up
+from bertfeat_server.parent import Parent
+
+BURST = 512
+"""Messages read from one socket before the others get their turn."""
+MAX_MESSAGE_BYTES = 256 * 2**20
+LINGER_MS = 2000
+COMMANDS = "inproc://commands"
+Socket = zmq.Socket[bytes]
+logger = logging.getLogger(__name__)
+
+
+class BindError(ClientError):
+    """An endpoint cannot be listened on."""
+
+
+class Broker:
+    """Moves frames between the sockets and a dispatcher.
+
+    Args:
+        config: the server's settings.
+        token: proves that a process belongs to this server.
+        frontend: endpoint for clients; ``tcp://HOST:*`` takes a free port.
+        backend: endpoint for workers, likewise.
+
+    Raises:
+        BindError: an endpoint is taken or cannot be.
+    """
+
+    def __init__(self, config: ServerConfig, token: str, frontend: str, backend: str) -> None:
+        self._context = zmq.Context()
+        try:
+            self._clients = self._bind(frontend, MAX_MESSAGE_BYTES)
+            self._workers = self._bind(backend, -1)
+        except BindError:
+            self._context.destroy(linger=0)
+            raise
+        self._commands = self._context.socket(zmq.PULL)
+        self._commands.bind(COMMANDS)
+        self.frontend, self.backend = _bound(self._clients), _bound(self._workers)
+        self._dispatcher = Dispatcher(config, token, self.backend, time.monotonic())
+        self._going = True
+
+    def run(self, parent: Parent) -> None:
+        """Serve until told to stop; then answer everybody and close."""
+        poller = zmq.Poller()
+        for source in (self._clients, self._workers, self._commands):
+            poller.register(source, zmq.POLLIN)
+        while self._going:
+            wait_s = self._dispatcher.next_event(time.monotonic()) - time.monotonic()
+            ready = dict(poller.poll(max(0, int(wait_s * 1000) + 1)))
+            self._receive(ready)
+            self._dispatcher.tick(time.monotonic())
+            if self._dispatcher.drained:
+                self._going = False
+                self._dispatcher.dismiss()
+            self._send()
+            while self._dispatcher.control.events:
+                parent.tell(**self._dispatcher.control.events.popleft())
+        self._context.destroy(LINGER_MS)
+
+    def command(self, command: Mapping[str, Any]) -> None:
+        """Pass the supervisor's command into the loop; called from another thread."""
+        with suppress(zmq.ZMQError), self._context.socket(zmq.PUSH) as sender:
+            sender.connect(COMMANDS)
+            sender.send_json(dict(command))
+
+    def _bind(self, endpoint: str, max_bytes: int) -> Socket:
+        _refuse_taken(endpoint)
+        router = self._context.socket(zmq.ROUTER)
+        router.maxmsgsize = max_bytes
+        router.router_mandatory = True
+        router.router_handover = True
+        router.linger = LINGER_MS
+        router.tcp_keepalive = 1
+        router.ipv6 = "[" in endpoint
+        try:
+            router.bind(endpoint)
+        except zmq.ZMQError as error:
+            raise BindError(f"cannot listen on {endpoint}: {error.strerror}") from error
+        return router
+
+    def _receive(self, ready: Mapping[Any, int]) -> None:
+        if self._commands in ready:
+            self._obey(self._commands.recv_json())
+        if self._workers in ready:
+            for frames in _burst(self._workers, copy=False):
+                identity = frames[0].bytes.decode("latin-1")
+                try:
+                    self._dispatcher.from_worker(identity, frames[1:], time.monotonic())
+                except Exception:
+                    logger.exception("a message of worker %s could not be taken", identity)
+        if self._clients in ready:
+            for frames in _burst(self._clients, copy=True):
+                self._dispatcher.from_client(frames[0], frames[1:], time.monotonic())
+
+    def _obey(self, command: Any) -> None:
+        if command["command"] == "gone":
+            self._dispatcher.worker_gone(command["identity"], command["reason"])
+        elif command["command"] == "drain":
+            self._dispatcher.drain(time.monotonic())
+        elif command["command"] == "end":
+            self._going = False
+
+    def _send(self) -> None:
+        outbox = self._dispatcher.outbox
+        while outbox:
+            to_client, identity, frames = outbox.popleft()
+            router = self._clients if to_client else self._workers
+            try:
+                router.send_multipart([identity, *frames], zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                logger.warning("a peer reads too slowly; a message to it was dropped")
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EHOSTUNREACH:
+                    raise
+                self._unreachable(to_client, identity)
+
+    def _unreachable(self, to_client: bool, identity: bytes) -> None:
+        if to_client:
+            self._dispatcher.caller_gone(identity)
+        else:
+            self._dispatcher.worker_gone(identity.decode("latin-1"), "cannot be reached")
+
+
+def _burst(router: Socket, copy: bool) -> Any:
+    for _ in range(BURST):
+        try:
+            yield router.recv_multipart(zmq.NOBLOCK, copy=copy)
+        except zmq.Again:
+            return
+
+
+def _bound(router: Socket) -> str:
+    return str(router.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
+
+
+def _refuse_taken(endpoint: str) -> None:
+    """Check that nobody listens on an ipc path, which ZeroMQ would take over without a word."""
+    path = endpoint.removeprefix("ipc://")
+    if path == endpoint or not os.path.exists(path):  # noqa: PTH110
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return
+    raise BindError(f"cannot listen on {endpoint}: another process does")
+
+
+def main(parent: Parent) -> None:
+    """Run the broker of a supervisor."""
+    settings = parent.settings
+    config = ServerConfig.from_dict(settings["config"])
+    set_up(config.log_level, config.log_json)
+    try:
+        broker = Broker(config, settings["token"], settings["frontend"], settings["backend"])
+    except BindError as error:
+        parent.tell("failed", reason=str(error))
+        return
+    parent.watch(broker.command, lambda: broker.command({"command": "end"}))
+    parent.tell("listening", frontend=broker.frontend, backend=broker.backend)
+    broker.run(parent)

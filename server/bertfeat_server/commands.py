@@ -1,0 +1,158 @@
+"""The group ``bertfeat-serve``: start a server, ask how it does, stop it, give it a hand."""
+
+import json
+import time
+import uuid
+import warnings
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from bertfeat.errors import BertFeatError, ConfigError, TruncationWarning
+from bertfeat.extras import MissingExtra, require
+from bertfeat_client.errors import ClientError, ConnectTimeout
+from bertfeat_server.ask import ask, port_of, reachable
+from bertfeat_server.config import ServerConfig
+from bertfeat_server.logs import set_up
+from bertfeat_server.options import options_of
+from bertfeat_server.runfile import RunFile, running
+from bertfeat_server.supervisor import Supervisor
+from bertfeat_server.texts import status_table, summary
+from bertfeat_server.worker import WorkerSettings, serve
+
+STOP_S = 10.0
+CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
+
+
+def run() -> int:
+    """Run the command line and return the exit code; the one place where errors become words."""
+    try:
+        group.main(prog_name="bertfeat-serve", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.Abort:
+        return 130
+    except (BertFeatError, ClientError, MissingExtra, OSError) as error:
+        click.echo(f"bertfeat-serve: {error}", err=True)
+        return 1
+    return 0
+
+
+@click.group(name="bertfeat-serve", context_settings=CONTEXT)
+@click.version_option(package_name="bertfeat")
+def group() -> None:
+    """Serve BERT vectors to many callers at once.
+
+    Every option can be given as an environment variable, as shown.
+    """
+
+
+@group.command()
+@options_of(ServerConfig)
+def start(**options: Any) -> None:
+    """Start a server; it prints one line beginning "ready" when it is.
+
+    SIGTERM or Ctrl-C lets the running requests end first; once more stops at once.
+    """
+    config = _config(options)
+    if config.encoder_factory == ServerConfig.encoder_factory:
+        require("bertfeat-serve start", "keras", "tokenizers", "tensorflow")
+    set_up(config.log_level, config.log_json)
+
+    def on_ready(endpoint: str, info: dict[str, Any]) -> None:
+        if not config.quiet:
+            click.echo(summary(config, endpoint, info), err=True)
+        click.echo(f"ready {endpoint}")
+
+    Supervisor(config).run(on_ready)
+
+
+def _address(command: Any) -> Any:
+    endpoint = click.option("--endpoint", default="", help="The server's endpoint.")
+    port = click.option("--port", type=int, help="The server's port on this machine.")
+    return endpoint(port(command))
+
+
+@group.command()
+@_address
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def status(endpoint: str, port: int | None, as_json: bool) -> None:
+    """Show how a running server does; on the same machine it needs no arguments."""
+    server = _find(endpoint, port)
+    report = {"endpoint": server.endpoint} | ask(server.endpoint, "status")
+    click.echo(json.dumps(report) if as_json else status_table(report))
+
+
+@group.command()
+@_address
+def stop(endpoint: str, port: int | None) -> None:
+    """Stop a server of yours: it answers what it has taken, then ends."""
+    server = _find(endpoint, port)
+    ask(server.endpoint, "stop", token=server.token)
+    if server.pid and not _ended(server):
+        raise ClientError(f"the server with pid {server.pid} is still answering requests")
+
+
+@group.command()
+@click.option("--connect", default="", help="Endpoint of the server; yours here by default.")
+@click.option("--model", default="", help="Which of its models; the first by default.")
+@options_of(ServerConfig, only=("device", "threads", "log_level", "log_json"))
+def worker(connect: str, model: str, **options: Any) -> None:
+    """Add a worker to a running server, until it stops or this is interrupted."""
+    set_up(options["log_level"], options["log_json"])
+    server = _find(connect, None)
+    told = ask(server.endpoint, "join", token=server.token)
+    config = _config(told["config"] | {k: options[k] for k in ("threads", "log_level")})
+    name = model or next(iter(config.models))
+    if name not in config.models:
+        raise click.UsageError(f"--model {name}: the server has {', '.join(config.models)}")
+    warnings.simplefilter("ignore", TruncationWarning)
+    settings = WorkerSettings(
+        config=config, name=name, source=config.models[name], device=options["device"],
+        backend=told["backend"], token=server.token, identity=f"joined-{uuid.uuid4().hex[:12]}",
+    )  # fmt: skip
+    serve(settings, lambda: click.echo(f"ready {settings.identity}"), signals=True)
+
+
+def _config(options: dict[str, Any]) -> ServerConfig:
+    try:
+        return ServerConfig(**options)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _find(endpoint: str, port: int | None) -> RunFile:
+    """Return the server that is meant; without arguments the only one of this user here."""
+    servers = running()
+    if not endpoint and port is None:
+        if not servers:
+            raise ConnectTimeout("no server of yours runs on this machine; give --endpoint")
+        if len(servers) > 1:
+            listed = "\n".join(f"  --endpoint {s.endpoint}   (pid {s.pid})" for s in servers)
+            raise click.UsageError(f"several servers run here; choose one:\n{listed}")
+        return _local(servers[0])
+    for server in servers:
+        if server.endpoint == endpoint or (port and port_of(server.endpoint) == port):
+            return _local(server)
+    return RunFile(0, endpoint or f"tcp://127.0.0.1:{port}", "")
+
+
+def _local(server: RunFile) -> RunFile:
+    return RunFile(server.pid, reachable(server.endpoint), server.token)
+
+
+def _ended(server: RunFile) -> bool:
+    """Wait for a server's end, as long as it says that it is draining."""
+    end = time.monotonic() + STOP_S
+    while any(found.pid == server.pid for found in running()):
+        with suppress(ConnectTimeout):
+            if ask(server.endpoint, "status", timeout_s=1.0)["queue"]["requests"]:
+                end = time.monotonic() + STOP_S
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,148 @@
+"""What a server tells about itself, and what only its owner may ask of it."""
+
+import hmac
+from collections import deque
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Protocol
+
+from bertfeat_client.errors import Forbidden
+from bertfeat_client.protocol import VERSION, Message
+from bertfeat_server.backend import INDEX_OPS
+from bertfeat_server.config import ServerConfig
+from bertfeat_server.jobs import Batch
+from bertfeat_server.ledger import Ledger
+from bertfeat_server.roster import Roster
+from bertfeat_server.scheduler import Scheduler
+
+
+class State(Protocol):
+    """The parts of the broker that are reported on."""
+
+    roster: Roster
+    scheduler: Scheduler
+    ledger: Ledger
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server was told to stop."""
+
+
+class Control:
+    """Answers ``info``, ``status``, ``stop`` and ``join``.
+
+    Args:
+        config: the server's settings.
+        token: proves that a process belongs to this server, or that a caller may stop it.
+        backend: the endpoint that further workers are told.
+        now: when the server began.
+
+    Attributes:
+        events: what the supervisor is to be told.
+        lost: batches lost with their worker.
+    """
+
+    def __init__(self, config: ServerConfig, token: str, backend: str, now: float) -> None:
+        self.events: deque[dict[str, Any]] = deque()
+        self.lost = self._done = self._rows = self._tokens = 0
+        self._config, self._token, self._backend, self._began = config, token, backend, now
+        self._answers: dict[str, Callable[[Message, State, float], dict[str, Any]]] = {
+            "info": self._info, "status": self._status, "stop": self._stop, "join": self._join,
+        }  # fmt: skip
+
+    def answers(self, op: object) -> bool:
+        """Say whether an operation is answered here."""
+        return isinstance(op, str) and op in self._answers
+
+    def answer(self, message: Message, state: State, now: float) -> dict[str, Any]:
+        """Return what a reply's ``info`` is to hold.
+
+        Raises:
+            Forbidden: the operation needs the token, and another or none came.
+        """
+        return self._answers[message.header["op"]](message, state, now)
+
+    def count(self, batch: Batch) -> None:
+        """Count a batch that was computed."""
+        self._done += 1
+        self._rows += batch.rows
+        self._tokens += batch.tokens
+
+    def knows_token(self, message: Message) -> bool:
+        """Compare a message's token with the server's, in constant time."""
+        token = message.header.get("token")
+        return isinstance(token, str) and hmac.compare_digest(
+            token.encode("utf-8", "surrogatepass"), self._token.encode()
+        )
+
+    def _info(self, message: Message, state: State, now: float) -> dict[str, Any]:
+        config, roster = self._config, state.roster
+        return {
+            "version": _version(),
+            "protocol": list(VERSION),
+            "models": [
+                {"name": name} | dict(roster.models.get(name, {})) for name in config.models
+            ],
+            "default_model": next(iter(config.models)),
+            "limits": {
+                "max_request_texts": config.max_request_texts,
+                "max_text_chars": config.max_text_chars,
+                "max_batch_tokens": config.max_batch_tokens,
+                "max_queue_tokens": config.max_queue_tokens,
+                "default_timeout_s": config.default_timeout_s,
+            },
+            "index": dict(roster.index) if roster.index is not None else None,
+        }
+
+    def _status(self, message: Message, state: State, now: float) -> dict[str, Any]:
+        roster, scheduler, ledger = state.roster, state.scheduler, state.ledger
+        return {
+            "ready": ready(self._config, roster) and not state.draining,
+            "draining": state.draining,
+            "uptime_s": round(now - self._began, 3),
+            "queue": {
+                "requests": len(ledger),
+                "tokens": scheduler.queued_tokens,
+                "max_tokens": scheduler.max_queue_tokens,
+            },
+            "requests": {"answered": ledger.answered, "failed": ledger.failed},
+            "batches": {
+                "running": len(scheduler.in_flight),
+                "done": self._done,
+                "lost": self.lost,
+                "rows": self._rows,
+                "tokens": self._tokens,
+            },
+            "workers": [
+                {"pid": worker.pid, "state": worker.state, "model": worker.model}
+                for worker in roster.workers.values()
+            ],
+        }
+
+    def _stop(self, message: Message, state: State, now: float) -> dict[str, Any]:
+        self._check_token(message)
+        self.events.append({"event": "stop"})
+        return {}
+
+    def _join(self, message: Message, state: State, now: float) -> dict[str, Any]:
+        self._check_token(message)
+        return {"backend": self._backend, "config": self._config.to_dict()}
+
+    def _check_token(self, message: Message) -> None:
+        if not self.knows_token(message):
+            raise Forbidden("this needs the server's admin token, which its run file holds")
+
+
+def ready(config: ServerConfig, roster: Roster) -> bool:
+    """Say whether every model, and the index if there is one, has a process that serves it."""
+    serving = [worker for worker in roster.workers.values() if worker.ready]
+    models = {worker.model for worker in serving if not worker.ops & set(INDEX_OPS)}
+    index = any(worker.ops & set(INDEX_OPS) for worker in serving)
+    return models >= set(config.models) and (index or config.index is None)
+
+
+def _version() -> str:
+    try:
+        return version("bertfeat")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,259 @@
+"""What the broker does with each message: pure state in, addressed messages out.
+
+It joins the scheduler, the roster of workers and the ledger of open requests.  Time is an argument
+and nothing here touches a socket: whoever holds one passes in what arrived, calls :meth:`tick` and
+sends what lies in ``outbox`` and in ``control.events``.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from bertfeat_client import errors
+from bertfeat_client.protocol import Message, decode_message, encode_message
+from bertfeat_server.backend import INDEX_OPS
+from bertfeat_server.config import ServerConfig
+from bertfeat_server.control import Control
+from bertfeat_server.jobs import Batch
+from bertfeat_server.ledger import Ledger
+from bertfeat_server.replies import cut, error_reply
+from bertfeat_server.requests import parse, request_id
+from bertfeat_server.roster import Roster, Worker
+from bertfeat_server.scheduler import Scheduler
+
+LOST = (
+    "its worker died or hung, more than once while it had only this text; the server's log has "
+    "more, other texts are served"
+)
+WATCH_S = 1.0
+logger = logging.getLogger(__name__)
+
+
+class Outgoing(NamedTuple):
+    """Frames for a client, or for a worker."""
+
+    to_client: bool
+    identity: bytes
+    frames: list[bytes | memoryview]
+
+
+class Dispatcher:
+    """The broker's mind.
+
+    Args:
+        config: the server's settings.
+        token: proves that a process belongs to this server, or that a caller may stop it.
+        backend: the endpoint that further workers are told.
+        now: the present, in seconds of a clock that never goes back.
+
+    Attributes:
+        outbox: messages to send, in order.
+    """
+
+    def __init__(self, config: ServerConfig, token: str, backend: str, now: float) -> None:
+        self.config = config
+        self.outbox: deque[Outgoing] = deque()
+        self.scheduler = Scheduler(
+            config.max_batch_tokens, config.max_queue_tokens, config.max_wait_ms / 1000
+        )
+        self.roster = Roster(config.worker_timeout_s)
+        self.ledger = Ledger(self._to_client)
+        self.control = Control(config, token, backend, now)
+        self._drain_until: float | None = None
+        self._watch_at = now
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server was told to stop."""
+        return self._drain_until is not None
+
+    @property
+    def drained(self) -> bool:
+        """Whether the server was told to stop and everybody has an answer."""
+        return self.draining and not self.ledger
+
+    def from_client(self, identity: bytes, frames: Sequence[Any], now: float) -> None:
+        """Take a client's message; whatever is wrong with it becomes the answer."""
+        name = ""
+        try:
+            message = decode_message(frames)
+            name = request_id(message.header)
+            self._serve(identity, name, message, now)
+        except errors.ServerError as error:
+            self._to_client(identity, error_reply(name, errors.to_wire(error)))
+        except errors.ProtocolError as error:
+            refusal = errors.InvalidRequest(f"{type(error).__name__}: {error}")
+            self._to_client(identity, error_reply(name, errors.to_wire(refusal)))
+        except Exception:
+            logger.exception("request %r could not be taken", name)
+            failure = errors.InternalError("the server failed on this request; its log has more")
+            self._to_client(identity, error_reply(name, errors.to_wire(failure)))
+
+    def from_worker(self, identity: str, frames: Sequence[Any], now: float) -> None:
+        """Take a message from behind; what is no message is logged and forgotten."""
+        try:
+            message = decode_message(frames)
+        except errors.ProtocolError as error:
+            logger.warning("worker %s sent no message: %s", identity, error)
+            return
+        op = message.header.get("op")
+        if op == "hello":
+            self._hello(identity, message, now)
+        elif not self.roster.seen(identity, now):
+            self._to_worker(identity, Message({"op": "who"}))
+        elif op in ("result", "failed"):
+            self._end_batch(identity, message, now)
+        elif op == "bye":
+            self._bye(identity)
+
+    def worker_gone(self, identity: str, reason: str) -> None:
+        """Strike off a process that was lost and queue its batch again."""
+        worker = self.roster.gone(identity)
+        if worker is None:
+            return
+        logger.warning("worker %s (pid %d) %s", identity, worker.pid, reason)
+        if worker.batch is not None:
+            self._lose(worker.batch, errors.InternalError(LOST))
+
+    def caller_gone(self, identity: bytes) -> None:
+        """Forget every request of a client that cannot be reached any more."""
+        for ticket in self.ledger.of(identity):
+            self._forget(ticket)
+
+    def drain(self, now: float) -> None:
+        """Take no more requests and end with those at hand, within the configured time."""
+        if self._drain_until is None:
+            self._drain_until = now + self.config.drain_timeout_s
+
+    def dismiss(self) -> None:
+        """Send every worker home."""
+        for identity in self.roster.workers:
+            self._to_worker(identity, Message({"op": "drain"}))
+
+    def tick(self, now: float) -> None:
+        """Do what time brings, and give every idle worker its next batch."""
+        for job in self.scheduler.expire(now):
+            late = errors.DeadlineExceeded("the request's time was over before it was computed")
+            self.ledger.fail(job.ticket, late)
+        if now >= self._watch_at:
+            self._watch_at = now + WATCH_S
+            self._watch(now)
+        for worker in self.roster.idle():
+            batch = self.scheduler.take(worker.identity, worker.serves, now)
+            if batch is not None:
+                self._hand_out(worker, batch, now)
+
+    def next_event(self, now: float) -> float:
+        """Return the time at which :meth:`tick` has something to do, if no message comes."""
+        return min(self.scheduler.next_event(now), self._watch_at)
+
+    def _serve(self, identity: bytes, name: str, message: Message, now: float) -> None:
+        op = message.header.get("op")
+        if op == "cancel":
+            ticket = self.ledger.find(identity, name)
+            if ticket is not None:
+                self._forget(ticket)
+        elif self.control.answers(op):
+            report = self.control.answer(message, self, now)
+            self._to_client(identity, Message({"id": name, "status": "ok", "info": report}))
+        else:
+            self._accept(identity, message, now)
+
+    def _accept(self, identity: bytes, message: Message, now: float) -> None:
+        if self.draining:
+            raise errors.ShuttingDown("the server is stopping and takes no new requests")
+        request = parse(message, self.config, self.roster.max_seq_len)
+        if request.op in INDEX_OPS and not (self.config.index or self.roster.offers(request.op)):
+            raise errors.NotFound("this server has no index; start it with --index FOLDER")
+        job = self.ledger.open(identity, request, now)
+        if job is None:
+            return
+        try:
+            self.scheduler.add(job, now)
+        except errors.Overloaded as error:
+            self.ledger.fail(job.ticket, error)
+
+    def _hand_out(self, worker: Worker, batch: Batch, now: float) -> None:
+        self.roster.busy(worker.identity, batch.number, now)
+        entries = [self.ledger.entry(part) for part in batch.parts]
+        request = entries[0].request
+        header = {
+            "op": "batch", "id": batch.number, "request_op": request.op, "model": request.model,
+            "options": request.options,
+            "timeout_ms": int(1000 * (max(entry.deadline for entry in entries) - now)),
+        }  # fmt: skip
+        items: list[Any] = []
+        for part, entry in zip(batch.parts, entries, strict=True):
+            items += (entry.request.items or [])[part.start : part.stop]
+        self._to_worker(
+            worker.identity, Message(header, items if request.items is not None else None)
+        )
+
+    def _end_batch(self, identity: str, message: Message, now: float) -> None:
+        number = message.header.get("id")
+        batch = self.scheduler.in_flight.get(number) if isinstance(number, int) else None
+        if batch is None or batch.worker != identity:
+            return
+        self.roster.free(identity)
+        if message.header["op"] == "failed":
+            self._fail_batch(batch, errors.from_wire(message.header.get("error") or {}), now)
+        else:
+            self._deliver(batch, message, now)
+
+    def _deliver(self, batch: Batch, message: Message, now: float) -> None:
+        try:
+            pieces = cut(message, [part.stop - part.start for part in batch.parts])
+        except (errors.MalformedMessage, ValueError, TypeError, AttributeError) as error:
+            logger.error("worker %s answered rubbish: %s", batch.worker, error)
+            self._lose(batch.number, errors.InternalError("the worker's answer made no sense"))
+            return
+        self.scheduler.complete(batch.number, now)
+        self.control.count(batch)
+        for part, piece in zip(batch.parts, pieces, strict=True):
+            self.ledger.deliver(part, piece)
+
+    def _fail_batch(self, batch: Batch, error: errors.ServerError, now: float) -> None:
+        """End a batch that its worker refused: all have the same options, so all deserve it."""
+        if isinstance(error, errors.InternalError):
+            self._lose(batch.number, error)
+            return
+        self.scheduler.complete(batch.number, now)
+        for part in batch.parts:
+            self.scheduler.cancel(part.job.ticket)
+            self.ledger.fail(part.job.ticket, error)
+
+    def _lose(self, number: int, error: errors.ServerError) -> None:
+        self.control.lost += 1
+        for part in self.scheduler.lose(number):
+            self.ledger.refuse(part, error)
+
+    def _forget(self, ticket: int) -> None:
+        self.scheduler.cancel(ticket)
+        self.ledger.drop(ticket)
+
+    def _hello(self, identity: str, message: Message, now: float) -> None:
+        if self.control.knows_token(message):
+            self.roster.hello(identity, message.header, now)
+        else:
+            logger.warning("a process without this server's token asked to be a worker")
+
+    def _bye(self, identity: str) -> None:
+        worker = self.roster.gone(identity)
+        if worker is not None and worker.batch is not None:
+            self.scheduler.give_back(worker.batch)
+
+    def _watch(self, now: float) -> None:
+        for worker, reason in list(self.roster.silent(now)):
+            self.control.events.append({"event": "lost", "identity": worker.identity})
+            self.worker_gone(worker.identity, reason)
+        if self._drain_until is not None and now >= self._drain_until:
+            for ticket in self.ledger:
+                self.scheduler.cancel(ticket)
+                self.ledger.fail(ticket, errors.ShuttingDown("the server stopped before that"))
+
+    def _to_client(self, identity: bytes, message: Message) -> None:
+        self.outbox.append(Outgoing(True, identity, encode_message(message)))
+
+    def _to_worker(self, identity: str, message: Message) -> None:
+        self.outbox.append(Outgoing(False, identity.encode("latin-1"), encode_message(message)))

@@ -1,0 +1,98 @@
+"""What the scheduler handles: jobs (requests as rows with costs) and batches of their parts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Key(NamedTuple):
+    """What rows must share to be computed together.
+
+    Attributes:
+        model: name of the model; empty for the operations of the index.
+        op: the operation.
+        options: its options as JSON with sorted keys.
+    """
+
+    model: str
+    op: str
+    options: str
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request as the scheduler sees it.
+
+    Attributes:
+        ticket: its number.
+        caller: whose request it is; callers take turns.
+        key: what its rows are merged by.
+        costs: estimated tokens of each row.
+        deadline: time after which nobody waits for it.
+        whole: goes to a worker alone and undivided.
+        retry: may run again after a worker was lost with it.
+        taken: rows from the front that batches have taken.
+        open: rows that are neither completed nor refused.
+        waiting: estimated tokens of the rows not taken.
+    """
+
+    ticket: int
+    caller: bytes
+    key: Key
+    costs: Sequence[int]
+    deadline: float
+    whole: bool = False
+    retry: bool = True
+    taken: int = 0
+    open: int = field(init=False)
+    waiting: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.open = max(1, len(self.costs))
+        self.waiting = max(1, sum(self.costs))
+
+
+class Part(NamedTuple):
+    """Consecutive rows ``start`` to ``stop`` of a job."""
+
+    job: Job
+    start: int
+    stop: int
+
+    @property
+    def tokens(self) -> int:
+        """Estimated tokens of these rows."""
+        return max(1, sum(self.job.costs[self.start : self.stop]))
+
+
+@dataclass(eq=False, slots=True)
+class Batch:
+    """Parts of jobs of one key on their way through a worker.
+
+    Attributes:
+        number: its id on the wire; a retried batch gets a new one.
+        key: what its rows share.
+        parts: in the order of its rows.
+        tokens: estimated tokens of all rows.
+        losses: how often these very rows, as a batch, were lost with a worker.
+        worker: who has it.
+        taken_at: when the worker got it.
+    """
+
+    number: int
+    key: Key
+    parts: list[Part]
+    tokens: int
+    losses: int = 0
+    worker: str = ""
+    taken_at: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        """Rows of all parts together."""
+        return sum(part.stop - part.start for part in self.parts)
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing in it could be tried in a smaller batch."""
+        return len(self.parts) == 1 and (self.parts[0].job.whole or self.rows == 1)

@@ -1,0 +1,101 @@
+"""The requests that are not answered yet, and their answers on the way."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bertfeat_client.errors import ServerError, to_wire
+from bertfeat_client.protocol import Message
+from bertfeat_server.jobs import Job, Part
+from bertfeat_server.replies import Piece, Reply, error_reply
+from bertfeat_server.requests import Request
+
+
+@dataclass(slots=True)
+class Entry:
+    """One open request: who asked, what, and what is known of the answer."""
+
+    caller: bytes
+    request: Request
+    reply: Reply
+    deadline: float
+
+
+class Ledger:
+    """All open requests.  Each ends with exactly one message, unless its caller gave it up.
+
+    Args:
+        send: called with the caller and the message when a request has its answer.
+    """
+
+    def __init__(self, send: Callable[[bytes, Message], None]) -> None:
+        self.answered = self.failed = 0
+        self._send = send
+        self._entries: dict[int, Entry] = {}
+        self._tickets: dict[tuple[bytes, str], int] = {}
+        self._numbers = itertools.count(1)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> "itertools.chain[int]":
+        return itertools.chain(list(self._entries))
+
+    def open(self, caller: bytes, request: Request, now: float) -> Job | None:
+        """Enter a request; None if it is open already, sent again by an anxious caller."""
+        if (caller, request.id) in self._tickets:
+            return None
+        ticket, deadline = next(self._numbers), now + request.timeout_s
+        reply = Reply(len(request.costs), request.row_errors)
+        self._entries[ticket] = Entry(caller, request, reply, deadline)
+        self._tickets[caller, request.id] = ticket
+        return Job(
+            ticket, caller, request.key, request.costs, deadline, request.whole, request.retry
+        )
+
+    def entry(self, part: Part) -> Entry:
+        """Return the entry of a part that the scheduler gave out."""
+        return self._entries[part.job.ticket]
+
+    def deliver(self, part: Part, piece: Piece) -> None:
+        """Put computed rows into their answer; send it if it is complete."""
+        if entry := self._entries.get(part.job.ticket):
+            entry.reply.add(part.start, part.stop, piece)
+            self._finish(part.job.ticket, entry)
+
+    def refuse(self, part: Part, error: ServerError) -> None:
+        """Note that rows failed for good; send the answer if it is complete."""
+        if entry := self._entries.get(part.job.ticket):
+            entry.reply.refuse(part.start, part.stop, error)
+            self._finish(part.job.ticket, entry)
+
+    def fail(self, ticket: int, error: ServerError) -> None:
+        """Answer a whole request with an error."""
+        if entry := self.drop(ticket):
+            self.failed += 1
+            self._send(entry.caller, error_reply(entry.request.id, to_wire(error)))
+
+    def drop(self, ticket: int) -> Entry | None:
+        """Strike out a request without an answer."""
+        entry = self._entries.pop(ticket, None)
+        if entry is not None:
+            del self._tickets[entry.caller, entry.request.id]
+        return entry
+
+    def find(self, caller: bytes, name: Any) -> int | None:
+        """Return the ticket of a caller's request."""
+        return self._tickets.get((caller, name)) if isinstance(name, str) else None
+
+    def of(self, caller: bytes) -> list[int]:
+        """Return the tickets of all of a caller's requests."""
+        return [ticket for owner, ticket in self._items() if owner == caller]
+
+    def _items(self) -> list[tuple[bytes, int]]:
+        return [(owner, ticket) for (owner, _), ticket in self._tickets.items()]
+
+    def _finish(self, ticket: int, entry: Entry) -> None:
+        if entry.reply.complete:
+            self.drop(ticket)
+            self.answered += 1
+            self._send(entry.caller, entry.reply.message(entry.request.id))

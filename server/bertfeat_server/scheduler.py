@@ -1,0 +1,195 @@
+"""Which rows of which requests a worker computes next: pure state, time is an argument.
+
+It knows no sockets, no texts and no clock.  Rows of many requests with one key travel together
+within a token budget; callers take turns; what nobody waits for any more is never taken.  A batch
+that was lost with its worker is tried once more as it was, then each of its rows alone; only a row
+that was alone at two losses is refused.
+"""
+
+import heapq
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from bertfeat_client.errors import Overloaded
+from bertfeat_server.jobs import Batch, Job, Key, Part
+from bertfeat_server.lanes import Lane
+
+MAX_LOSSES = 2
+FIRST_RATE = 2000.0
+"""Tokens per second taken for granted until batches have been measured."""
+RETRY_AFTER_S = (0.05, 60.0)
+
+
+class Scheduler:
+    """The queue of a server.
+
+    Args:
+        max_batch_tokens: estimated tokens of a batch, unless a single row has more.
+        max_queue_tokens: estimated tokens that may wait; an empty queue takes any request.
+        max_wait_s: how long a batch that is not full waits for more rows.
+    """
+
+    def __init__(
+        self, max_batch_tokens: int, max_queue_tokens: int, max_wait_s: float = 0.0
+    ) -> None:
+        self.max_batch_tokens, self.max_queue_tokens = max_batch_tokens, max_queue_tokens
+        self.max_wait_s = max_wait_s
+        self.queued_tokens = 0
+        self.jobs: dict[int, Job] = {}
+        self.in_flight: dict[int, Batch] = {}
+        self._lanes: OrderedDict[Key, Lane] = OrderedDict()
+        self._again: deque[Batch] = deque()
+        self._deadlines: list[tuple[float, int]] = []
+        self._numbers = itertools.count(1)
+        self._rate = FIRST_RATE
+
+    def add(self, job: Job, now: float) -> None:
+        """Queue a job.
+
+        Raises:
+            Overloaded: the queue is full; the error says when to come back.
+        """
+        if self.queued_tokens and self.queued_tokens + job.waiting > self.max_queue_tokens:
+            raise Overloaded(
+                f"{self.queued_tokens} tokens wait already and this request adds {job.waiting}; "
+                f"the server queues at most {self.max_queue_tokens}",
+                retry_after_s=self.retry_after_s(),
+            )
+        self.jobs[job.ticket] = job
+        self.queued_tokens += job.waiting
+        heapq.heappush(self._deadlines, (job.deadline, job.ticket))
+        self._lanes.setdefault(job.key, Lane(job.key)).add(job, now)
+
+    def retry_after_s(self) -> float:
+        """Estimate how long the waiting tokens will take."""
+        workers = max(1, len({batch.worker for batch in self.in_flight.values()}))
+        low, high = RETRY_AFTER_S
+        return round(min(high, max(low, self.queued_tokens / (self._rate * workers))), 3)
+
+    def cancel(self, ticket: int) -> bool:
+        """Forget a job: its waiting rows are never taken, its running rows not given back."""
+        job = self.jobs.pop(ticket, None)
+        if job is None:
+            return False
+        self.queued_tokens -= job.waiting
+        self._remove(job)
+        return True
+
+    def expire(self, now: float) -> list[Job]:
+        """Forget the jobs whose deadline has passed and return them."""
+        late = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, ticket = heapq.heappop(self._deadlines)
+            job = self.jobs.get(ticket)
+            if job is not None and self.cancel(ticket):
+                late.append(job)
+        return late
+
+    def take(self, worker: str, serves: Callable[[Key], bool], now: float) -> Batch | None:
+        """Give a worker its next batch, or None if nothing that it serves is due."""
+        batch = self._take_again(serves) or self._take_waiting(serves, now)
+        if batch is not None:
+            batch.worker, batch.taken_at = worker, now
+            self.in_flight[batch.number] = batch
+        return batch
+
+    def complete(self, number: int, now: float) -> Batch | None:
+        """End a batch; its parts are those that somebody still waits for.
+
+        Returns:
+            The batch, or None if no such batch is running (it was given to another worker).
+        """
+        batch = self.in_flight.pop(number, None)
+        if batch is None:
+            return None
+        seconds = max(1e-4, now - batch.taken_at)
+        self._rate += 0.2 * (batch.tokens / seconds - self._rate)
+        for part in batch.parts:
+            self._close(part)
+        return batch
+
+    def lose(self, number: int) -> list[Part]:
+        """Queue a lost batch again as the rules say.
+
+        Returns:
+            The parts that are refused for good.
+        """
+        batch = self.in_flight.pop(number, None)
+        if batch is None:
+            return []
+        batch.losses += 1
+        parts = [part for part in batch.parts if part.job.ticket in self.jobs]
+        refused = [part for part in parts if not part.job.retry]
+        parts = [part for part in parts if part.job.retry]
+        if batch.losses < MAX_LOSSES:
+            self._retry(batch.key, parts, batch.losses)
+        elif batch.alone:
+            refused += parts
+        else:
+            for part in parts:
+                for row in range(part.start, part.stop):
+                    self._retry(batch.key, [Part(part.job, row, row + 1)], 0)
+        for part in refused:
+            self._close(part)
+        return refused
+
+    def give_back(self, number: int) -> None:
+        """Queue a batch again that a worker left behind without fault of the batch."""
+        batch = self.in_flight.pop(number, None)
+        if batch is not None:
+            self._retry(batch.key, batch.parts, batch.losses)
+
+    def next_event(self, now: float) -> float:
+        """Return the time of the next deadline or of the next batch that is due by waiting."""
+        while self._deadlines and self._deadlines[0][1] not in self.jobs:
+            heapq.heappop(self._deadlines)
+        times = [lane.since + self.max_wait_s for lane in self._lanes.values() if lane]
+        times = [time for time in times if time > now]
+        return min([*times, self._deadlines[0][0] if self._deadlines else float("inf")])
+
+    def _retry(self, key: Key, parts: list[Part], losses: int) -> None:
+        if parts:
+            tokens = sum(part.tokens for part in parts)
+            self._again.append(Batch(next(self._numbers), key, parts, tokens, losses))
+
+    def _take_again(self, serves: Callable[[Key], bool]) -> Batch | None:
+        for _ in range(len(self._again)):
+            batch = self._again.popleft()
+            batch.parts = [part for part in batch.parts if part.job.ticket in self.jobs]
+            if batch.parts and serves(batch.key):
+                return batch
+            if batch.parts:
+                self._again.append(batch)
+        return None
+
+    def _take_waiting(self, serves: Callable[[Key], bool], now: float) -> Batch | None:
+        for key, lane in self._lanes.items():
+            if serves(key) and lane.due(now, self.max_batch_tokens, self.max_wait_s):
+                before = lane.tokens
+                parts = lane.take(self.max_batch_tokens)
+                taken = before - lane.tokens
+                self.queued_tokens -= taken
+                self._rest(key, lane)
+                return Batch(next(self._numbers), key, parts, taken)
+        return None
+
+    def _rest(self, key: Key, lane: Lane) -> None:
+        """Send a lane behind the others, or away when nothing waits in it."""
+        if lane:
+            self._lanes.move_to_end(key)
+        else:
+            del self._lanes[key]
+
+    def _remove(self, job: Job) -> None:
+        lane = self._lanes.get(job.key)
+        if lane is not None:
+            lane.remove(job)
+            if not lane:
+                del self._lanes[job.key]
+
+    def _close(self, part: Part) -> None:
+        job = part.job
+        job.open -= max(1, part.stop - part.start)
+        if job.open <= 0:
+            self.jobs.pop(job.ticket, None)

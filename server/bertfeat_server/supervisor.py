@@ -1,0 +1,235 @@
+"""The supervisor: starts broker, workers and index, replaces those that end, ends all of them."""
+
+import logging
+import os
+import queue
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import zmq
+
+from bertfeat.errors import BertFeatError
+from bertfeat_server.ask import reachable, wait_until_ready
+from bertfeat_server.config import ServerConfig
+from bertfeat_server.processes import Child
+from bertfeat_server.runfile import RunFile, backend_path, published
+
+START_ATTEMPTS = 3
+LONGEST_DELAY_S = 30.0
+ANSWER_S = 10.0
+GOODBYE_S = 3.0
+LONGEST_IPC_PATH = 100
+logger = logging.getLogger(__name__)
+
+
+class StartError(BertFeatError):
+    """The server could not be started; the message is the reason of the process that failed."""
+
+
+@dataclass(eq=False)
+class Slot:
+    """A place that a child fills, and after its end another.
+
+    Attributes:
+        role: broker, worker or index.
+        settings: what each child of this place is told first.
+        child: who fills it.
+        ready: whether that one has done its preparations.
+        failures: children that ended since one was ready.
+        reason: what the last child said before it failed.
+        due: when the next child is to be started.
+    """
+
+    role: str
+    settings: Mapping[str, Any]
+    child: Child | None = None
+    ready: bool = False
+    failures: int = 0
+    reason: str = ""
+    due: float = field(default=0.0)
+
+
+class Supervisor:
+    """Runs a server from start to end in the calling thread, which must be the main one."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.token = secrets.token_hex(16)
+        self._events: queue.SimpleQueue[tuple[Child | None, dict[str, Any]]] = queue.SimpleQueue()
+        self._broker = Slot("broker", {})
+        self._slots: list[Slot] = [self._broker]
+        self._endpoints = {"frontend": config.frontend, "backend": _backend_endpoint()}
+        self._listened = self._serving = self._stopping = self._hurry = False
+
+    def run(self, on_ready: Callable[[str, dict[str, Any]], None]) -> None:
+        """Serve until told to stop.
+
+        Args:
+            on_ready: called once with the endpoint and the server's ``info``, when every worker
+                is warm and the broker answers.
+
+        Raises:
+            StartError: a process could not be started.
+        """
+        with self._signals():
+            try:
+                self._add(self._broker)
+                self._run_until(lambda: self._broker.ready)
+                if not self._stopping:
+                    endpoint = self._endpoints["frontend"]
+                    with published(RunFile(os.getpid(), endpoint, self.token)):
+                        self._serve(endpoint, on_ready)
+            finally:
+                self._end_all()
+
+    def _serve(self, endpoint: str, on_ready: Callable[[str, dict[str, Any]], None]) -> None:
+        for slot in self._plan():
+            self._slots.append(slot)
+            self._add(slot)
+        self._run_until(lambda: all(slot.ready for slot in self._slots))
+        if not self._stopping:
+            on_ready(endpoint, wait_until_ready(reachable(endpoint), ANSWER_S))
+            self._serving = True
+            self._run_until(lambda: False)
+        self._drain()
+
+    def _plan(self) -> Iterator[Slot]:
+        config = self.config
+        for name, source in config.models.items():
+            for device in config.devices:
+                yield Slot("worker", {"name": name, "source": source, "device": device})
+        if config.index is not None:
+            yield Slot("index", {"frontend": reachable(self._endpoints["frontend"])})
+
+    def _add(self, slot: Slot) -> None:
+        """Start a child for a place."""
+        shared = {"config": self.config.to_dict(), "token": self.token}
+        ends = self._endpoints if slot is self._broker else {"backend": self._endpoints["backend"]}
+        slot.reason, slot.ready = "", False
+        slot.child = Child(slot.role, shared | ends | dict(slot.settings), self._events)
+
+    def _run_until(self, condition: Callable[[], bool]) -> None:
+        """Handle what happens until a condition holds or the server is to stop."""
+        while not condition() and not self._stopping:
+            self._step(time.monotonic())
+
+    def _step(self, now: float) -> None:
+        waiting = [slot for slot in self._slots if slot.child is None]
+        for slot in waiting:
+            if slot.due <= now and not self._stopping:
+                self._add(slot)
+        next_due = min((slot.due for slot in waiting if slot.child is None), default=now + 1.0)
+        try:
+            child, event = self._events.get(timeout=max(0.01, min(1.0, next_due - now)))
+        except queue.Empty:
+            return
+        self._handle(child, event)
+
+    def _handle(self, child: Child | None, event: Mapping[str, Any]) -> None:
+        slot = next((slot for slot in self._slots if child and slot.child is child), None)
+        kind = event["event"]
+        if kind in ("stop", "signal"):
+            self._hurry = self._stopping and kind == "signal"
+            self._stopping = True
+        elif kind == "lost":
+            self._kill(event["identity"])
+        elif slot is None:
+            return
+        elif kind in ("ready", "listening"):
+            slot.ready, slot.failures = True, 0
+            self._listened |= slot is self._broker
+            self._endpoints |= {
+                name: event[name] for name in ("frontend", "backend") if name in event
+            }
+        elif kind == "failed":
+            slot.reason = event["reason"]
+        elif kind == "exited":
+            self._ended(slot, event["reason"])
+
+    def _ended(self, slot: Slot, how: str) -> None:
+        """Note a child's end: tell the broker, plan the next child or give up."""
+        assert slot.child is not None
+        reason = slot.reason or f"the {slot.role} process {how}"
+        gone = {"command": "gone", "identity": slot.child.identity, "reason": how}
+        if slot is not self._broker and self._broker.child is not None:
+            self._broker.child.tell(gone)
+        slot.child.release()
+        slot.child, slot.ready = None, False
+        slot.failures += 1
+        slot.due = time.monotonic() + restart_delay_s(slot.failures)
+        if self._stopping:
+            return
+        if not self._serving and (slot.reason or slot.failures >= START_ATTEMPTS):
+            raise StartError(reason)
+        logger.error("%s; another is started", reason)
+
+    def _kill(self, identity: str) -> None:
+        for slot in self._slots:
+            if slot.child is not None and slot.child.identity == identity:
+                slot.child.kill()
+
+    def _drain(self) -> None:
+        """Let the broker end with what is at hand; whoever is not ready goes at once."""
+        for slot in self._slots:
+            if slot.child is not None and not slot.ready:
+                slot.child.release()
+        if self._broker.child is None:
+            return
+        self._broker.child.tell({"command": "drain"})
+        end = time.monotonic() + self.config.drain_timeout_s + GOODBYE_S
+        while self._broker.child is not None and not self._hurry and time.monotonic() < end:
+            self._step(time.monotonic())
+        end = time.monotonic() + GOODBYE_S
+        while any(slot.child for slot in self._slots) and time.monotonic() < end:
+            if self._hurry:
+                break
+            self._step(time.monotonic())
+
+    def _end_all(self) -> None:
+        """Leave no process and no socket file."""
+        children = [slot.child for slot in self._slots if slot.child is not None]
+        for child in children:
+            child.release()
+        end = time.monotonic() + GOODBYE_S
+        for child in children:
+            if not child.wait(end - time.monotonic()):
+                child.kill()
+                child.wait(GOODBYE_S)
+        if self._listened:
+            _remove_socket(self._endpoints["frontend"])
+        _remove_socket(self._endpoints["backend"])
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT be events while the block runs."""
+        before = {
+            number: signal.signal(number, lambda *_: self._events.put((None, {"event": "signal"})))
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def restart_delay_s(failures: int) -> float:
+    """Return how long to wait after so many ends in a row: not at all, then ever longer."""
+    return 0.0 if failures <= 1 else float(min(LONGEST_DELAY_S, 0.5 * 2.0 ** (failures - 2)))
+
+
+def _backend_endpoint() -> str:
+    path = backend_path(os.getpid())
+    short = len(os.fsencode(path)) <= LONGEST_IPC_PATH
+    return f"ipc://{path}" if zmq.has("ipc") and short else "tcp://127.0.0.1:*"
+
+
+def _remove_socket(endpoint: str) -> None:
+    path = endpoint.removeprefix("ipc://")
+    if path != endpoint and os.path.exists(path):  # noqa: PTH110
+        os.unlink(path)  # noqa: PTH108

@@ -1,0 +1,41 @@
+"""What the commands print for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bertfeat_server.config import ServerConfig
+
+
+def summary(config: ServerConfig, endpoint: str, info: Mapping[str, Any]) -> str:
+    """Return the few lines that a server prints when it has started."""
+    lines = [f"bertfeat {info['version']} at {endpoint}"]
+    for model in info["models"]:
+        lines += [
+            f"  model      {model['name']}: {model['dim']} dimensions, "
+            f"{model['max_seq_len']} tokens",
+            f"  precision  {model['precision']} ({model['precision_reason']})",
+        ]
+    count, threads = len(config.devices), config.worker_threads
+    lines.append(f"  workers    {count} for each model, {threads} thread(s) each")
+    if info["index"] is not None:
+        lines.append(f"  index      {config.index}")
+    return "\n".join(lines)
+
+
+def status_table(report: Mapping[str, Any]) -> str:
+    """Return the answer to ``status`` as a table."""
+    queue, batches, requests = report["queue"], report["batches"], report["requests"]
+    state = "draining" if report["draining"] else "ready" if report["ready"] else "not ready"
+    lines = [
+        f"{report['endpoint']}  {state}  up {report['uptime_s']:.0f} s",
+        f"queue     {queue['requests']} requests, "
+        f"{queue['tokens']} of {queue['max_tokens']} tokens",
+        f"requests  {requests['answered']} answered, {requests['failed']} failed",
+        f"batches   {batches['done']} done, {batches['rows']} rows, {batches['lost']} lost",
+        f"{'pid':>9}  {'state':8}  model",
+    ]
+    lines += [
+        f"{worker['pid']:>9}  {worker['state']:8}  {worker['model'] or '(index)'}"
+        for worker in report["workers"]
+    ]
+    return "\n".join(lines)

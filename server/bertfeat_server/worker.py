@@ -1,0 +1,217 @@
+"""The worker process: one loaded encoder behind a connection to the broker."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from bertfeat.errors import BertFeatError, RowErrors, TruncationWarning
+from bertfeat_client.errors import InternalError, InvalidRequest, to_wire
+from bertfeat_client.protocol import Message, float32_to_bfloat16
+from bertfeat_server.backend import MODEL_OPS, BackendWorker
+from bertfeat_server.config import ServerConfig
+from bertfeat_server.logs import set_up
+from bertfeat_server.parent import Parent
+from bertfeat_server.wire_errors import translate
+
+RESERVED = {"return_info", "return_errors", "texts", "pairs"}
+"""Arguments of the library that are the worker's own business."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """What one worker of a server is started with.
+
+    Attributes:
+        config: the server's settings.
+        name: the model's name on this server.
+        source: the model's folder, or the name to resolve.
+        device: where it computes.
+        backend: the broker's endpoint for workers.
+        token: proves that it belongs to the server.
+        identity: its name among all processes.
+    """
+
+    config: ServerConfig
+    name: str
+    source: str
+    device: str
+    backend: str
+    token: str
+    identity: str = ""
+
+
+class EncoderHandler:
+    """Answers batches with an encoder.
+
+    Args:
+        encoder: a :class:`bertfeat.Encoder`, or what behaves like one.
+        name: the model's name on this server.
+    """
+
+    def __init__(self, encoder: Any, name: str) -> None:
+        self.encoder = encoder
+        self._info = {
+            "precision": encoder.precision, "model_hash": encoder.model_hash, "model": name,
+        }  # fmt: skip
+        self._ops: dict[str, Callable[[list[Any], dict[str, Any]], Message]] = {
+            "encode": self._encode, "tokens": self._tokens, "score": self._score,
+        }  # fmt: skip
+
+    def __call__(self, batch: Message) -> Message:
+        """Compute a batch's rows; see :mod:`bertfeat_server.backend`."""
+        options = dict(batch.header.get("options") or {})
+        if reserved := RESERVED & set(options):
+            raise InvalidRequest(f"unknown option(s) {', '.join(sorted(reserved))}")
+        items = [to_item(item) for item in batch.items or []]
+        result = self._ops[batch.header["request_op"]](items, options)
+        result.header["info"] = self._info
+        return result
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``info`` says of the model."""
+        encoder, modules = self.encoder, self.encoder.runtime.modules
+        return self._info | {
+            "dim": encoder.dim,
+            "max_seq_len": encoder.max_seq_len,
+            "layers": encoder.num_layers,
+            "precision_reason": encoder.precision_reason,
+            "cross_encoder": encoder.rerank_method == "cross-encoder",
+            "similarity": modules.similarity,
+            "prompts": sorted(modules.prompts),
+        }
+
+    def _encode(self, items: list[Any], options: dict[str, Any]) -> Message:
+        vectors, info = self.encoder.encode(items, return_info=True, **options)
+        arrays = {"num_tokens": info.num_tokens, "truncated": info.truncated}
+        message = Message({"row_errors": wire_row_errors(info.errors)}, arrays=arrays)
+        if isinstance(vectors, list):
+            _put_ragged(message, {"vectors": vectors})
+        else:
+            message.arrays["vectors"] = vectors
+        if options.get("dtype") == "bfloat16":
+            message.arrays["vectors"] = float32_to_bfloat16(message.arrays["vectors"])
+            message.bfloat16 = frozenset({"vectors"})
+        return message
+
+    def _tokens(self, items: list[Any], options: dict[str, Any]) -> Message:
+        rows = list(self.encoder.extract(items, return_errors=True, **options))
+        errors = {row: found.error for row, found in enumerate(rows) if found.error is not None}
+        arrays = {
+            "num_tokens": np.array([row.num_tokens for row in rows], np.int32),
+            "truncated": np.array([row.truncated for row in rows], bool),
+        }
+        message = Message(
+            {"row_errors": wire_row_errors(errors)}, [row.tokens for row in rows], arrays
+        )
+        ragged = {
+            "vectors": [row.vectors.swapaxes(0, 1) for row in rows],
+            "offsets": [np.array(row.offsets, np.int32).reshape(-1, 2) for row in rows],
+            "word_ids": [_word_numbers(row.word_ids) for row in rows],
+        }
+        _put_ragged(message, ragged)
+        return message
+
+    def _score(self, items: list[Any], options: dict[str, Any]) -> Message:
+        if options:
+            raise InvalidRequest(f"score takes no options, got {', '.join(sorted(options))}")
+        errors: Mapping[int, Exception] = {}
+        try:
+            scores = self.encoder.score(items)
+        except RowErrors as error:
+            scores, errors = error.vectors, error.errors
+        return Message({"row_errors": wire_row_errors(errors)}, arrays={"scores": scores})
+
+
+def to_item(item: Any) -> Any:
+    """Turn an item of the wire into one of the library: a string, a pair or a list of words."""
+    if isinstance(item, dict):
+        return list(item["words"]) if "words" in item else (item["text"], item["pair"])
+    return item
+
+
+def wire_row_errors(errors: Mapping[int, Exception]) -> dict[str, dict[str, Any]]:
+    """Return the wire's form of row errors; surprises are logged and not told."""
+    found = {}
+    for row, error in errors.items():
+        known = translate(error)
+        if known is None:
+            logger.error("row %d of a batch failed", row, exc_info=error)
+            known = InternalError(f"the worker failed with {type(error).__name__}")
+        found[str(row)] = to_wire(known)
+    return found
+
+
+def load_encoder(source: str, **options: Any) -> Any:
+    """Load and warm up an encoder; the default of ``ServerConfig.encoder_factory``."""
+    from bertfeat.api import Encoder
+
+    encoder = Encoder.load(source, **options)
+    encoder.warm_up()
+    return encoder
+
+
+def serve(settings: WorkerSettings, on_ready: Callable[[], None], signals: bool = False) -> None:
+    """Load a model and serve its batches until the broker drains.
+
+    Args:
+        settings: what to load and where to connect.
+        on_ready: called once, when the model is loaded and warm.
+        signals: whether SIGTERM and SIGINT end it after the batch in hand.
+    """
+    config = settings.config
+    worker = BackendWorker(settings.backend, token=settings.token, identity=settings.identity)
+    worker.connect(model=settings.name)
+    try:
+        module, _, function = config.encoder_factory.partition(":")
+        encoder = getattr(import_module(module), function)(
+            settings.source,
+            precision=config.precision,
+            device=settings.device,
+            threads=config.worker_threads,
+            max_seq_len=config.max_seq_len,
+            offline=config.offline,
+        )
+    except BaseException:
+        worker.close()
+        raise
+    if signals:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.stop())
+    handler = EncoderHandler(encoder, settings.name)
+    worker.run(MODEL_OPS, handler, handler.describe, on_ready)
+
+
+def main(parent: Parent) -> None:
+    """Run one worker of a supervisor."""
+    told = dict(parent.settings)
+    del told["role"]
+    settings = WorkerSettings(**told | {"config": ServerConfig.from_dict(told["config"])})
+    set_up(settings.config.log_level, settings.config.log_json)
+    parent.watch()
+    warnings.simplefilter("ignore", TruncationWarning)
+    try:
+        serve(settings, on_ready=lambda: parent.tell("ready"))
+    except (BertFeatError, OSError, ImportError) as error:
+        parent.tell("failed", reason=str(error))
+    except Exception as error:
+        logger.exception("the worker for %s ended", settings.name)
+        parent.tell("failed", reason=f"{type(error).__name__}: {error}")
+
+
+def _put_ragged(message: Message, lists: Mapping[str, Sequence[np.ndarray]]) -> None:
+    rows: Iterable[np.ndarray] = lists["vectors"]
+    message.arrays["lengths"] = np.array([len(row) for row in rows], np.int32)
+    for name, arrays in lists.items():
+        message.arrays[name] = np.concatenate(arrays) if arrays else np.zeros((0, 0), np.float32)
+    message.ragged = frozenset(lists)
+
+
+def _word_numbers(word_ids: Sequence[int | None]) -> np.ndarray:
+    return np.array([-1 if number is None else number for number in word_ids], np.int32)

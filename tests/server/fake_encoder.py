@@ -1,0 +1,97 @@
+"""An encoder of the simplest kind: a text's vector is made of its checksum and its length.
+
+Texts may ask for trouble: ``SLEEP 0.2``, ``RAISE`` (a surprise), ``CRASH`` (the process is gone),
+``HANG`` (for ever), ``SECRET`` is refused.  ``NAME.crash-once`` files make a worker die once.
+"""
+
+import os
+import time
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from bertfeat.errors import InputError, ModelNotFound
+from bertfeat.features.tokens import TokenFeatures
+
+DIM = 8
+
+
+def text_of(item) -> str:
+    return item if isinstance(item, str) else " ||| ".join(item)
+
+
+def vector_of(item, scale: float = 1.0) -> np.ndarray:
+    text = text_of(item)
+    seed = zlib.crc32(text.encode("utf-8"))
+    return np.array([seed % (7 + i) for i in range(DIM - 1)] + [len(text)], np.float32) * scale
+
+
+@dataclass
+class Info:
+    num_tokens: np.ndarray
+    truncated: np.ndarray
+    errors: dict = field(default_factory=dict)
+
+
+class FakeEncoder:
+    precision, precision_reason, model_hash = "float32", "asked for", "0" * 64
+    dim, max_seq_len, num_layers, rerank_method = DIM, 32, 3, "cosine"
+    runtime = SimpleNamespace(modules=SimpleNamespace(similarity="cosine", prompts={"query": "q "}))
+
+    def encode(self, items, return_info=False, scale=1.0, dtype="float32", pooling=None):
+        if not isinstance(scale, int | float):
+            raise InputError(f"scale={scale!r} is not a number")
+        info = Info(np.zeros(len(items), np.int32), np.zeros(len(items), bool))
+        vectors = np.zeros((len(items), DIM), np.float32)
+        for row, item in enumerate(items):
+            try:
+                self._obey(item, row)
+                vectors[row] = vector_of(item, scale)
+                info.num_tokens[row] = len(text_of(item).split()) + 2
+                info.truncated[row] = info.num_tokens[row] > self.max_seq_len
+            except InputError as error:
+                info.errors[row] = error
+        if pooling == "none":
+            return [np.repeat(v[None], n, 0) for v, n in zip(vectors, info.num_tokens)], info
+        return vectors if not return_info else (vectors, info)
+
+    def extract(self, items, layers=-1, return_errors=False):
+        for item in items:
+            words = text_of(item).split()
+            tokens = ["[CLS]", *words, "[SEP]"]
+            ids = [None, *range(len(words)), None]
+            vectors = np.stack([np.outer(np.arange(len(tokens)), vector_of(item))] * 2)
+            offsets = [(0, len(token)) for token in tokens]
+            yield TokenFeatures(tokens, offsets, ids, vectors.astype(np.float32), len(tokens))
+
+    def score(self, items):
+        return np.stack([vector_of(item)[:1] for item in items])
+
+    def _obey(self, item, row):
+        if item is None:
+            raise InputError(f"texts[{row}]: expected a string, got NoneType")
+        word, _, rest = text_of(item).partition(" ")
+        if word == "SLEEP":
+            time.sleep(float(rest))
+        elif word == "HANG":
+            time.sleep(3600)
+        elif word == "CRASH":
+            os._exit(66)
+        elif word == "CRASH-ONCE" and Path(rest).exists():
+            Path(rest).unlink()
+            os._exit(66)
+        elif word == "RAISE":
+            raise RuntimeError("a surprise")
+        elif word == "SECRET":
+            raise InputError(f"texts[{row}]: this text is refused")
+
+
+def make(source, **options):
+    if source == "missing":
+        raise ModelNotFound("no model 'missing' anywhere; tried: nothing")
+    if source == "crashing":
+        os._exit(67)
+    return FakeEncoder()
