@@ -97,7 +97,9 @@ def _fetched(model: ModelName, tried: list[str], progress: bool) -> Path | None:
             )
     except OSError as error:
         tried.append(f"cache {model_place(model.key)}: it cannot be written ({error})")
-        return None
+    except ImportError as error:
+        tried.append(f'network: not used, {error}; pip install "bertfeat[serve]" brings it')
+    return None
 
 
 def _from_hub(model: ModelName, tried: list[str], progress: bool) -> Path | None:

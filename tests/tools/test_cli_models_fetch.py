@@ -107,11 +107,11 @@ def test_fetch_downloads_and_prints_the_folder(
         hub.tags["some-org/tiny"] = ["v1"]
         arguments = ["some-org/tiny", "--revision", "v1", "--quiet"]
         result = CliRunner().invoke(fetch, arguments, catch_exceptions=False)
-    assert result.stderr == ""
-    assert Path(result.stdout.strip(), "config.json").is_file()
+    (folder,) = result.output.splitlines()
+    assert Path(folder, "config.json").is_file()
     assert hub.asked("GET", "/revision/v1") == 1
     again = CliRunner().invoke(fetch, [*arguments, "--offline"], catch_exceptions=False)
-    assert again.stdout == result.stdout
+    assert again.output == result.output
 
 
 def test_fetch_of_a_model_that_is_nowhere_ends_in_the_error_that_lists_what_was_tried() -> None:

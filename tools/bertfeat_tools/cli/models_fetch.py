@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import click
 
+from bertfeat_tools.cli.options import CONTEXT
+
 Row = Mapping[str, Any]
 COLUMNS = (
     *("name", "installed", "task", "languages", "licence", "size_mb", "dim", "max_length"),
@@ -16,7 +18,7 @@ SHOWN = COLUMNS[:-2]
 NUMBERS = ("size_mb", "dim", "max_length")
 
 
-@click.command("list")
+@click.command("list", context_settings=CONTEXT)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
 def list_models(as_json: bool) -> None:
     """Show the models that are installed and those that are recommended.
@@ -34,7 +36,7 @@ def list_models(as_json: bool) -> None:
             click.echo("\t".join(line))
 
 
-@click.command()
+@click.command(context_settings=CONTEXT)
 @click.argument("name")
 @click.option("--revision", help="Branch, tag or commit of the model's repository on the hub.")
 @click.option("--offline", is_flag=True, help="Use no network: only look where models lie already.")
