@@ -1,5 +1,6 @@
 """Whether a tokenizer lowercases, strips accents and spaces out Chinese characters."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,11 +21,8 @@ PLAIN_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
 
 def lowercases(normalizer: Any) -> bool:
     """Tell whether a normalizer of the ``tokenizers`` library lowercases."""
-    if isinstance(normalizer, Sequence):
-        return any(lowercases(part) for part in _parts(normalizer))
-    return isinstance(normalizer, Lowercase) or (
-        isinstance(normalizer, BertNormalizer) and normalizer.lowercase
-    )
+    # iterating over a Sequence of tokenizers 0.21 may never end, its state is plain
+    return normalizer is not None and _lowercases(json.loads(normalizer.__getstate__()))
 
 
 def set_lowercase(tokenizer: Tokenizer, lowercase: bool) -> None:
@@ -81,9 +79,10 @@ def describe(tokenizer: Tokenizer) -> dict[str, bool | None]:
     return {key: getattr(normalizer, attribute) for key, (attribute, _) in _SETTINGS.items()}
 
 
-def _parts(sequence: Any) -> list[Any]:
-    # by index until it ends: len() of it is 0 in tokenizers 0.21
-    return list(sequence)
+def _lowercases(state: Mapping[str, Any]) -> bool:
+    if state["type"] == "Sequence":
+        return any(_lowercases(part) for part in state["normalizers"])
+    return state["type"] == "Lowercase" or bool(state.get("lowercase"))
 
 
 def _check(key: str, value: Any, allowed: tuple[bool | None, ...]) -> None:

@@ -137,13 +137,13 @@ def _read_object(path: Path) -> dict[str, Any]:
     return _read_json(path, dict) if path.is_file() else {}
 
 
-def _read_json(path: Path, kind: type) -> Any:
+def _read_json(path: Path, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise VocabularyError(f"{path}: expected JSON, got: {error}; is it cut off?") from None
     if not isinstance(value, kind):
-        expected = {dict: "object", list: "array"}[kind]
+        expected = "object" if kind is dict else "array"
         raise VocabularyError(f"{path}: expected a JSON {expected}, got {type(value).__name__}")
     return value
 

@@ -73,8 +73,8 @@ def check_room(max_length: int, specials: int, where: str) -> None:
     """
     if max_length < specials:
         raise InputError(
-            f"{where}: expected room for the {specials} special tokens, got max_length {max_length}; "
-            "choose a larger one"
+            f"{where}: expected room for the {specials} special tokens, "
+            f"got max_length {max_length}; choose a larger one"
         )
 
 
