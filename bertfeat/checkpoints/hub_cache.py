@@ -63,7 +63,7 @@ def examine(folder: Path, sentence: bool | None = None) -> Found:
         return Found.PARTIAL
     if sentence and not (folder / "modules.json").is_file():
         return Found.PARTIAL
-    if not all(_module_is_there(folder, module) for module in _modules(folder)):
+    if not _modules_are_there(folder):
         return Found.PARTIAL
     asked = DECISIVE[1:] if sentence is False else DECISIVE
     return Found.WHOLE if all(_settled(folder, name) for name in asked) else Found.UNSURE
@@ -83,15 +83,19 @@ def _settled(folder: Path, name: str) -> bool:
     return (folder / name).is_file() or missing.is_file()
 
 
-def _modules(folder: Path) -> list[dict[str, str]]:
+def _modules_are_there(folder: Path) -> bool:
+    """Look for what ``modules.json`` names; a damaged one names nothing that is there."""
     path = folder / "modules.json"
-    modules: list[dict[str, str]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
-    return modules
+    try:
+        modules = json.loads(path.read_text("utf-8")) if path.is_file() else []
+        return all(_module_is_there(folder, m["type"], m["path"]) for m in modules)
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
-def _module_is_there(folder: Path, module: dict[str, str]) -> bool:
+def _module_is_there(folder: Path, kind: str, path: str) -> bool:
     """Only Normalize has neither configuration nor weights; only Dense has both."""
-    kind, place = module["type"].rpartition(".")[2], folder / module["path"]
-    if kind == "Normalize":
+    if kind.endswith(".Normalize"):
         return True
-    return holds_model(place) if kind == "Dense" else (place / "config.json").is_file()
+    is_dense, place = kind.endswith(".Dense"), folder / path
+    return holds_model(place) if is_dense else (place / "config.json").is_file()

@@ -162,6 +162,15 @@ def test_a_snapshot_with_a_file_missing_is_partial(
     assert examine(folder) is Found.PARTIAL
 
 
+@pytest.mark.parametrize("damage", ["{", "[1]", '[{"type": "a.Pooling"}]'])
+def test_a_snapshot_with_damaged_modules_is_partial(
+    damage: str, tiny_bert: Callable[..., Path]
+) -> None:
+    folder = make_sentence_folder(snapshot("some/model", tiny_bert()))
+    (folder / "modules.json").write_text(damage)
+    assert examine(folder) is Found.PARTIAL
+
+
 def test_a_file_known_not_to_exist_makes_a_snapshot_whole(tiny_bert: Callable[..., Path]) -> None:
     folder = snapshot("some/model", tiny_bert())
     assert examine(folder) is Found.UNSURE
