@@ -1,12 +1,14 @@
 """Which format a folder has, and the three formats behind one door: read, write, convert."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from bertfeat.checkpoints import google, huggingface, sentence_modules, sentence_transformers
-from bertfeat.checkpoints.folder_files import new_folder
+from bertfeat.checkpoints.folder_files import new_folder, read_json
 from bertfeat.checkpoints.model_folder import ModelFolder
 from bertfeat.errors import CheckpointError, ConversionLoss, VocabularyError
 
@@ -104,9 +106,23 @@ def losses(model: ModelFolder, tokenizer_folder: Path, format: str) -> list[str]
     lost = FORMATS[format].losses(model)
     if format != "sentence-transformers" and model.sentence is not None:
         lost += sentence_modules.describe(model.sentence)
-    if format == "google" and not (tokenizer_folder / "vocab.txt").is_file():
-        lost.append("a tokenizer that is not WordPiece")
-    return lost
+    return lost + (_tokenizer_losses(tokenizer_folder) if format == "google" else [])
+
+
+def _tokenizer_losses(saved: Path) -> list[str]:
+    """List what of a saved tokenizer is not in the files that a folder of Google's has."""
+    from bertfeat.tokenization import Tokenizer
+
+    if not (saved / "vocab.txt").is_file():
+        return ["a tokenizer that is not WordPiece"]
+    with TemporaryDirectory() as name:
+        plain = Path(name)
+        for file in google.TOKENIZER_FILES:
+            shutil.copy(saved / file, plain)
+        Tokenizer.from_folder(plain).save(plain)
+        before, after = (read_json(folder / "tokenizer.json") for folder in (saved, plain))
+    parts = ("normalizer", "pre_tokenizer")
+    return [f"the tokenizer's {part}" for part in parts if before[part] != after[part]]
 
 
 def check_vocabulary(model: ModelFolder, tokenizer: "Tokenizer") -> None:

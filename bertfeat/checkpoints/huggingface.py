@@ -43,6 +43,7 @@ TABLE = NameTable(
     separator=".",
     transposed=".weight",
 )
+DECODER_BIAS = "cls.predictions.decoder.bias"  # what transformers computes with if it is there
 BUFFERS = (".position_ids", ".token_type_ids")
 # Which heads a class of transformers has, the pooler apart.
 ARCHITECTURES: dict[str, set[str]] = {
@@ -100,8 +101,11 @@ def write(model: ModelFolder, folder: Path) -> None:
     config = config_json(model)
     bare = config["architectures"] == ["BertModel"]
     table = TABLE.with_prefix("") if bare else TABLE
+    stored = tensor_names.to_file(model.tensors, table)
+    if "masked_lm/decoder" in model.tensors:
+        stored[DECODER_BIAS] = stored["cls.predictions.bias"].copy()
     write_json(folder / CONFIG, config)
-    write_safetensors(folder / WEIGHTS, tensor_names.to_file(model.tensors, table))
+    write_safetensors(folder / WEIGHTS, stored)
 
 
 def table_of(stored: Mapping[str, np.ndarray], source: object) -> NameTable:
@@ -142,17 +146,14 @@ def architecture(model: ModelFolder) -> str:
 
 
 def _without_ties(stored: Mapping[str, np.ndarray], table: NameTable) -> dict[str, np.ndarray]:
-    """Leave out the masked-LM decoder where it is the word embeddings, and its second bias.
-
-    transformers saves ``decoder.bias`` beside ``bias`` and computes with the former.
-    """
+    """Leave out the masked-LM decoder where it is the word embeddings, and its second bias."""
     left = dict(stored)
     decoder, words = (
         str(table.file_name(name)) for name in ("masked_lm/decoder", "embeddings/word_embeddings")
     )
     if decoder in left and np.array_equal(left[decoder], left[words]):
         del left[decoder]
-    bias = left.pop(decoder.removesuffix("weight") + "bias", None)
+    bias = left.pop(decoder.removesuffix(".weight") + ".bias", None)
     if bias is not None:
         left[str(table.file_name("masked_lm/output_bias"))] = bias
     return left

@@ -73,7 +73,10 @@ def losses(sentence: SentenceModules) -> list[str]:
 
 
 def describe(sentence: SentenceModules) -> list[str]:
-    """List everything that a format without sentence modules would lose."""
+    """List what a format without sentence modules would lose.
+
+    Lower-casing is not among it: the saved tokenizer does it.
+    """
     cut = sentence.truncate_dim
     prompts = ", ".join(sorted(sentence.prompts))
     found = [
@@ -86,7 +89,6 @@ def describe(sentence: SentenceModules) -> list[str]:
         f"default prompt {sentence.default_prompt_name}" if sentence.default_prompt_name else "",
         f"similarity {sentence.similarity}" if sentence.similarity else "",
         f"truncate_dim {cut}" if cut else "",
-        "do_lower_case" if sentence.do_lower_case else "",
     ]
     return [line for line in found if line]
 

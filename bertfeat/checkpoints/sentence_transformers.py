@@ -24,6 +24,7 @@ PACKAGE = "sentence_transformers."
 # Keys of sentence_bert_config.json that leave the arithmetic as it is.
 HARMLESS = ("max_seq_length", "do_lower_case", "unpad_inputs", "module_output_name")
 TASKS = {"SentenceTransformer": "feature-extraction", "CrossEncoder": "sequence-classification"}
+OUTPUTS = {"feature-extraction": "last_hidden_state", "sequence-classification": "logits"}
 
 
 def holds_model(folder: Path) -> bool:
@@ -113,22 +114,16 @@ def _transformer_options(path: Path, task: str) -> dict[str, Any]:
     """Read ``sentence_bert_config.json`` and refuse what would change the arithmetic."""
     options = read_json_if_there(path)
     text = (options.get("modality_config") or {}).get("text", {})
-    found = {
-        "transformer_task": options.get("transformer_task", task),
-        "text output": text.get("method_output_name", _output(task)),
-    }
-    wanted = {"transformer_task": task, "text output": _output(task)}
-    strange = {key: value for key, value in found.items() if value != wanted[key]}
+    output = text.get("method_output_name", OUTPUTS[task])
+    strange = {} if output == OUTPUTS[task] else {"modality_config": output}
+    if options.get("transformer_task", task) != task:
+        strange["transformer_task"] = options["transformer_task"]
     known = (*HARMLESS, "transformer_task", "modality_config")
     strange |= {key: value for key, value in options.items() if value and key not in known}
     if strange:
         listed = ", ".join(f"{key}={value!r}" for key, value in strange.items())
         raise CheckpointError(f"{path} asks for what is not computed here: {listed}")
     return options
-
-
-def _output(task: str) -> str:
-    return "logits" if task == TASKS["CrossEncoder"] else "last_hidden_state"
 
 
 def _with_options(

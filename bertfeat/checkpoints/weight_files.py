@@ -70,6 +70,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     Raises:
         CheckpointError: it is damaged, cut off or holds a type that NumPy does not know.
     """
+    import ml_dtypes  # noqa: F401  without it NumPy knows no bfloat16
     from safetensors import SafetensorError, safe_open
 
     try:
