@@ -126,9 +126,9 @@ class Encoder:
         """
         chosen = EncodeOptions.from_mapping(options)
         items, single = as_items(texts)
-        self._notice(chosen)
         vectors, info = encode_items(self.runtime, items, chosen)
-        info.warn_if_truncated(chosen.max_seq_len or self.max_seq_len, stacklevel=2)
+        self._notice(chosen)
+        info.warn_if_truncated(self.runtime.limit(chosen), stacklevel=2)
         result = vectors[0] if single else vectors
         if return_info:
             return result, info
@@ -239,7 +239,7 @@ class Encoder:
             cut.append(features.truncated)
             yield features
         info.truncated = np.array(cut, bool)
-        info.warn_if_truncated(options.max_seq_len or self.max_seq_len, stacklevel=2)
+        info.warn_if_truncated(self.runtime.limit(options), stacklevel=2)
         if errors and not keep:
             raise RowErrors(errors, None)
 

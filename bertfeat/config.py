@@ -112,11 +112,11 @@ def _is_count(value: Any) -> bool:
 
 
 def _wrong_number(key: str, value: Any) -> str:
-    if key == "hidden_act":
+    if key in ("hidden_act", "initializer_range"):
         return ""
     if key == "pad_token_id":
         return "" if isinstance(value, int) and value >= 0 else f"{key}={value!r} is no token id"
-    if key.endswith(("_prob", "_eps", "_range")):
+    if key.endswith(("_prob", "_eps")):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         good = number and 0 <= value < 1
         return "" if good else f"{key}={value!r} is not a number from 0 to below 1"

@@ -5,6 +5,7 @@ descriptor itself is held while it starts; whatever is not known chatter is pass
 Device and threads are settings of the whole process, read when the back end starts.
 """
 
+import logging
 import os
 import re
 import sys
@@ -73,7 +74,7 @@ def _set_environment(device: str, threads: int | None) -> None:
     if kind not in ("auto", "cpu", "gpu") or (number and not number.isdigit()):
         raise ConfigError(f"device={device!r} is none of auto, cpu, gpu:0, gpu:1 …")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if kind == "cpu":
@@ -89,6 +90,7 @@ def _wake_up() -> None:
     import keras
 
     keras.ops.convert_to_tensor(0)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def _check_device(device: str) -> None:

@@ -44,7 +44,9 @@ class TensorFlowEngine:
             found = self.bert(batch, outputs=program.outputs)
             return {name: _widened(value) for name, value in program(found, batch).items()}
 
-        compiled: Callable[..., Any] = tf.function(forward, input_signature=[signature])
+        compiled: Callable[..., Any] = tf.function(
+            forward, input_signature=[signature], autograph=False
+        )
         return compiled
 
 

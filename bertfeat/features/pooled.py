@@ -64,7 +64,6 @@ def encode_items(
     """
     spec, info = runtime.spec(options), EncodeInfo.of_rows(len(items))
     finish = partial(convert, dtype=options.dtype, ranges=runtime.ranges)
-    runtime.prompt(options)
     if not items:
         empty = empty_result(spec)
         return (empty if isinstance(empty, list) else finish(empty)), info

@@ -43,7 +43,9 @@ class Runtime:
     ranges: np.ndarray
 
     def spec(self, options: EncodeOptions) -> FeatureSpec:
-        """Resolve the options of a call against this model."""
+        """Resolve the options of a call against this model; raises what is wrong with them."""
+        self.prompt(options)
+        self.limit(options)
         return resolve_spec(options, self.config, self.modules, self.dense, self.heads)
 
     def prompt(self, options: EncodeOptions) -> str:
@@ -64,6 +66,20 @@ class Runtime:
             raise InputError(f"this model has no prompt named {name!r}; it has: {known}")
         return self.modules.prompts[name]
 
+    def limit(self, options: EncodeOptions) -> int:
+        """Return how many tokens of each text are read, specials included.
+
+        Raises:
+            InputError: more than the model has positions.
+        """
+        limit = options.max_seq_len or self.max_seq_len
+        if limit > self.config.max_position_embeddings:
+            raise InputError(
+                f"max_seq_len={limit} is more than the {self.config.max_position_embeddings} "
+                "positions of this model"
+            )
+        return limit
+
     def tokenize(
         self, items: Sequence[object], options: EncodeOptions, start: int = 0
     ) -> list[Encoding | InputError]:
@@ -74,15 +90,9 @@ class Runtime:
             options: those of the call.
             start: index of the first item, for errors.
         """
-        limit = options.max_seq_len or self.max_seq_len
-        if limit > self.config.max_position_embeddings:
-            raise InputError(
-                f"max_seq_len={limit} is more than the {self.config.max_position_embeddings} "
-                "positions of this model"
-            )
         return self.tokenizer.encode_batch(
             items,
-            max_length=limit,
+            max_length=self.limit(options),
             truncate=options.truncate,
             prompt=self.prompt(options),
             first_index=start,

@@ -118,8 +118,7 @@ def _windows(
 ) -> list[Encoding]:
     if isinstance(item, tuple):
         raise InputError("long='window' reads single texts; a pair cannot be cut into windows")
-    limit = options.max_seq_len or runtime.max_seq_len
-    return runtime.tokenizer.windows(item, limit, windows.stride)
+    return runtime.tokenizer.windows(item, runtime.limit(options), windows.stride)
 
 
 def _stitched(group: list[Encoding], vectors: list[np.ndarray], stride: int) -> TokenFeatures:

@@ -33,7 +33,9 @@ def test_every_layer_of_every_token_equals_the_reference(encoder, folder):
 
 def test_the_last_layer_unless_asked(encoder):
     (item,) = encoder.extract("the cat")
-    np.testing.assert_array_equal(item.vectors, next(encoder.extract("the cat", layers=[2])).vectors)
+    np.testing.assert_array_equal(
+        item.vectors, next(encoder.extract("the cat", layers=[2])).vectors
+    )
 
 
 def test_items_are_read_only_as_they_are_needed(encoder):
@@ -96,7 +98,10 @@ def test_windows_leave_short_texts_alone(encoder):
     np.testing.assert_array_equal(short.vectors, plain.vectors)
 
 
-@pytest.mark.parametrize(("options", "part"), [({"long": "fold"}, "long='fold'"), ({"stride": -1}, "stride=-1"), ({"layers": 5}, "layer 5")])
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [({"long": "fold"}, "long='fold'"), ({"stride": -1}, "stride=-1"), ({"layers": 5}, "layer 5")],
+)
 def test_bad_options_are_named_at_the_call(encoder, options, part):
     with pytest.raises(InputError, match=part):
         encoder.extract(["cat"], **options)

@@ -56,8 +56,19 @@ def oracle_vectors(states, layers, combine, weights, pooling, normalize, dimensi
 NUMBERS = {-1: [2], "-2:": [1, 2], "all": [0, 1, 2]}
 
 
-@pytest.mark.parametrize(("layers", "combine"), itertools.product(LAYERS, COMBINE))
-def test_the_whole_grid_equals_numpy(encoder, expected_states, layers, combine):
+@pytest.fixture
+def uncompiled():
+    """Run graphs step by step: hundreds of different ones would take minutes to compile."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("combine", COMBINE)
+def test_the_whole_grid_equals_numpy(uncompiled, encoder, expected_states, layers, combine):
     numbers = layers if isinstance(layers, list) else NUMBERS[layers]
     weights = [0.5 + 0.25 * i for i in range(len(numbers))] if combine == "weighted" else None
     for pooling, normalize in itertools.product(POOLING, (True, False)):
@@ -65,9 +76,7 @@ def test_the_whole_grid_equals_numpy(encoder, expected_states, layers, combine):
             TEXTS, layers=layers, combine=combine, layer_weights=weights, pooling=pooling,
             normalize=normalize,
         )  # fmt: skip
-        expected = oracle_vectors(
-            expected_states, numbers, combine, weights, pooling, normalize
-        )
+        expected = oracle_vectors(expected_states, numbers, combine, weights, pooling, normalize)
         np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=f"{pooling} {normalize}")
 
 
@@ -112,7 +121,9 @@ def test_the_names_of_bert_as_service_mean_the_same(encoder, old, new):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.lists(st.sampled_from(WORDS), max_size=50).map(" ".join), min_size=1, max_size=9))
+@given(
+    st.lists(st.lists(st.sampled_from(WORDS), max_size=50).map(" ".join), min_size=1, max_size=9)
+)
 def test_a_text_has_the_same_vector_alone_and_in_any_batch(encoder, texts):
     together = encoder.encode(texts, pooling="mean")
     for text, vector in zip(texts, together, strict=True):
