@@ -1,27 +1,31 @@
 """The demo: what it leaves behind, and that it leaves no process, however it ends."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+
 from source_tree import ROOT
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 END_S = 90
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    """Start the demo in an empty folder, in a process group of its own, as a terminal would."""
+@contextlib.contextmanager
+def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the demo in an empty folder, in a process group of its own, as a terminal would."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "XDG_RUNTIME_DIR": str(folder),
     }
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, ROOT / "examples" / "demo.py"],
         cwd=folder,
         env=environment,
@@ -30,6 +34,12 @@ def start(folder: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def output_until(process: subprocess.Popen[str], word: str) -> str:
@@ -48,12 +58,12 @@ def remaining(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def test_the_whole_demo_leaves_its_results_and_nothing_running(default_model, tmp_path):
-    process = start(tmp_path)
-    text = output_until(process, "ready ")
-    family = psutil.Process(process.pid).children(recursive=True)
-    text += process.communicate(timeout=300)[0]
-    assert process.returncode == 0, text
-    assert remaining(family) == []
+    with demo(tmp_path) as process:
+        text = output_until(process, "ready ")
+        family = psutil.Process(process.pid).children(recursive=True)
+        text += process.communicate(timeout=300)[0]
+        assert process.returncode == 0, text
+        assert remaining(family) == []
     vectors = np.load(tmp_path / "demo-output" / "vectors.npy")
     assert vectors.shape == (64, 384)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
@@ -68,11 +78,11 @@ def test_the_whole_demo_leaves_its_results_and_nothing_running(default_model, tm
 )
 @pytest.mark.parametrize("moment", ["$ bertfeat-serve", "ready ", "$ extract_features"])
 def test_an_interrupted_demo_leaves_no_process(default_model, tmp_path, number, code, moment):
-    process = start(tmp_path)
-    text = output_until(process, moment)
-    family = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, number)
-    text += process.communicate(timeout=END_S)[0]
-    assert process.returncode == code, text
-    assert remaining(family) == []
-    assert "Traceback" not in text
+    with demo(tmp_path) as process:
+        text = output_until(process, moment)
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, number)
+        text += process.communicate(timeout=END_S)[0]
+        assert process.returncode == code, text
+        assert remaining(family) == []
+        assert "Traceback" not in text
