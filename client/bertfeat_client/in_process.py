@@ -79,14 +79,15 @@ class InProcessChannel:
         """Return the transport's time."""
         return self._transport.time
 
-    def send(self, frames: Frames) -> bool:
+    def send(self, frames: Frames) -> int | None:
         """Hand a message to the function and queue what it answers."""
         self._check_open()
-        if self.connection is None:
-            return False
+        connection = self.connection
+        if connection is None:
+            return None
         for answer in self._transport.handler(decode_message([bytes(frame) for frame in frames])):
             self._put(answer, self._transport.time)
-        return True
+        return connection
 
     def receive(self) -> Frames | None:
         """Return the next answer whose time has come."""

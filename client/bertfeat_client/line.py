@@ -36,6 +36,7 @@ class Line:
         self.info_lock = asyncio.Lock()
         self._channel = channel
         self._connection = channel.connection
+        self._was_heard = False
         self._open: dict[str, tuple[Request, Flight]] = {}
         channel.on_arrival = self._on_arrival
 
@@ -90,8 +91,7 @@ class Line:
         now = self.now()
         if due := flight.due(now):
             for request in due:
-                if self._channel.send(request.frames(flight.deadline - now)):
-                    request.sent_on = self._channel.connection
+                request.sent_on = self._channel.send(request.frames(flight.deadline - now))
             self._take_arrived()
 
     def _on_arrival(self) -> None:
@@ -116,6 +116,7 @@ class Line:
         except ProtocolError as error:
             self._refuse(frames, error)
             return
+        self._was_heard = True
         request_id = reply.header.get("id")
         if not request_id:
             self._end_all(from_wire(reply.header.get("error")))
@@ -148,11 +149,11 @@ class Line:
         if request.refusal is not None:
             return request.refusal
         within = f"within {flight.timeout_s:g} s"
-        if self._channel.connection is None:
-            return ConnectTimeout(
-                f"no server answered at {self.endpoint} {within}: {self._channel.problem}"
-            )
+        if self._channel.connection is None or not self._was_heard:
+            is_silent = self._channel.connection is not None
+            problem = "what listens there stays silent" if is_silent else self._channel.problem
+            return ConnectTimeout(f"no server answered at {self.endpoint} {within}: {problem}")
         return ReplyTimeout(
-            f"the server at {self.endpoint} did not answer {request.op} {within} "
-            f"(request {request.id}); send fewer texts at once or give a longer timeout_s"
+            f"the server at {self.endpoint} did not answer {request.op} {within} (request "
+            f"{request.id}); send fewer texts in one call or give the client a longer timeout_s"
         )

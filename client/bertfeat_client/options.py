@@ -68,4 +68,6 @@ def plain(name: str, value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray):
+        raise TypeError("bytes are no JSON")
     return value.tolist() if hasattr(value, "tolist") else list(value)

@@ -38,8 +38,8 @@ class Channel(Protocol):
     def now(self) -> float:
         """Return the time in seconds by the clock that ``wait`` goes by."""
 
-    def send(self, frames: Frames) -> bool:
-        """Send a message without waiting; False if there is no connection to send it on."""
+    def send(self, frames: Frames) -> int | None:
+        """Send a message without waiting; return the connection it went out on, None if none."""
 
     def receive(self) -> Frames | None:
         """Return the next message that has arrived, without waiting, or None."""

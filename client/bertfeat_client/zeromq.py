@@ -27,12 +27,8 @@ RECONNECT_MS, RECONNECT_MAX_MS = 50, 1_000
 SLICE_S = 0.25
 """A blocking wait lasts no longer at a time, so that another thread can close the channel."""
 SLICE_UNWATCHED_S = 0.002
-HANDSHAKE_FAILED = (
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-)
-EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | HANDSHAKE_FAILED
+POLLIN, POLLOUT = int(zmq.POLLIN), int(zmq.POLLOUT)
+EVENTS = zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 _numbers = itertools.count()
 
@@ -69,36 +65,37 @@ class Dealer:
         self.connection: int | None = None
         self.problem = "is the server running there?"
         self.on_arrival: Callable[[], None] = lambda: None
-        self._lock = threading.RLock()
+        self._lock, self._is_closing = threading.RLock(), False
         self._socket = socket = context.socket(zmq.DEALER)
         self._monitor = socket.get_monitor_socket(EVENTS, f"inproc://monitor-{next(_numbers)}")
         self._finalizer = weakref.finalize(self, _close, socket, self._monitor, os.getpid())
-        socket.linger, socket.immediate, socket.ipv6 = LINGER_MS, True, True
+        socket.linger, socket.immediate = LINGER_MS, True
+        # only for literal addresses: with it, "localhost" would not find a server on 127.0.0.1
+        socket.ipv6 = "[" in endpoint
         socket.sndhwm = socket.rcvhwm = 0
         socket.reconnect_ivl, socket.reconnect_ivl_max = RECONNECT_MS, RECONNECT_MAX_MS
         socket.heartbeat_ivl, socket.heartbeat_timeout = HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
         try:
-            with _translated(f"cannot connect to {endpoint!r}"):
-                socket.connect(endpoint)
-        except TransportError:
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
             self._finalizer()
-            raise
+            raise TransportError(f"cannot connect to {endpoint!r}: {error}") from error
 
     def now(self) -> float:
         """Return the monotonic clock's time in seconds."""
         return time.monotonic()
 
-    def send(self, frames: Frames) -> bool:
+    def send(self, frames: Frames) -> int | None:
         """Send a message if there is a connection."""
         with self._using() as socket:
             self._read_events()
-            if self.connection is None or not _events(socket) & zmq.POLLOUT:
-                return False
+            if self.connection is None or not _events(socket) & POLLOUT:
+                return None
             try:
                 socket.send_multipart(frames, zmq.NOBLOCK)
             except zmq.Again:
-                return False
-            return True
+                return None
+            return self.connection
 
     def receive(self) -> Frames | None:
         """Return the next message, or None."""
@@ -117,34 +114,38 @@ class Dealer:
 
     def close(self) -> None:
         """Close the sockets once no other thread is using them."""
+        self._is_closing = True
         with self._lock:
             self._finalizer()
 
     @contextmanager
     def _using(self) -> "Iterator[zmq.Socket[bytes]]":
-        with self._lock, _translated("the connection failed"):
-            if not self._finalizer.alive:
+        with self._lock:
+            if self._is_closing:
                 raise ClientClosed("the client was closed; make another")
-            yield self._socket
+            try:
+                yield self._socket
+            except zmq.ZMQError as error:
+                raise TransportError(f"the connection failed: {error}") from error
 
     def _take(self) -> Frames | None:
-        try:
-            return self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
+        if not _events(self._socket) & POLLIN:
             return None
+        return self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
 
     def _read_events(self) -> bool:
         """Take note of what the monitor saw; True if it saw anything."""
         seen = False
-        while _events(self._monitor) & zmq.POLLIN:
+        while _events(self._monitor) & POLLIN:
             seen = True
             (event, _) = struct.unpack("=hi", self._monitor.recv_multipart()[0])
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.connection = next(_numbers)
-            elif event & HANDSHAKE_FAILED:
-                self.problem = "something listens there that is no bertfeat server"
-            else:
+                self.problem = "the connection broke and did not come back"
+            elif event == zmq.EVENT_DISCONNECTED:
                 self.connection = None
+            elif self.connection is None:
+                self.problem = "something listens there, but not a bertfeat server"
         return seen
 
 
@@ -184,14 +185,6 @@ class AsyncDealer(Dealer):
 
     def _arrived(self) -> None:
         self.on_arrival()
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except zmq.ZMQError as error:
-        raise TransportError(f"{what}: {error}") from error
 
 
 def _events(socket: "zmq.Socket[bytes]") -> int:
