@@ -62,21 +62,25 @@ def from_vocabulary(path: Path, config: Mapping[str, Any], max_word_chars: int) 
     Args:
         path: the vocabulary.
         config: settings named as in ``tokenizer_config.json``; each has a default.
-        max_word_chars: a longer word becomes one [UNK].
+        max_word_chars: a longer word becomes one [UNK], unless the config sets another limit.
 
     Raises:
         VocabularyError: the vocabulary is damaged or lacks a special token, or the config names a
             tokenizer that splits text in another way.
     """
     _check_class(config)
+    limit = config.get("max_input_chars_per_word", max_word_chars)
+    if not isinstance(limit, int) or limit < 1:
+        raise VocabularyError(
+            "tokenizer_config.json: expected a positive whole number for "
+            f"max_input_chars_per_word, got {limit!r}"
+        )
     vocabulary = read_vocabulary(path)
     specials = find_specials(config, vocabulary.get)
     if "unk" not in specials:
         raise VocabularyError(f"{path}: expected a token for unknown words, there is no [UNK]")
-    model = WordPiece(
-        vocabulary, unk_token=specials["unk"], max_input_chars_per_word=max_word_chars
-    )
-    tokenizer = Tokenizer(model)
+    unknown = specials["unk"]
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=limit))
     tokenizer.normalizer = BertNormalizer(lowercase=not is_cased(vocabulary))
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.decoder = WordPieceDecoder(prefix="##")

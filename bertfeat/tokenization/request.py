@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import tokenizers
 
@@ -84,5 +85,5 @@ def check_whole_number(value: object, name: str) -> None:
     Raises:
         InputError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 0:
         raise InputError(f"{name}: expected a whole number of tokens, got {value!r}")

@@ -35,13 +35,16 @@ def save(
 
 
 def _settings(tokenizer: Tokenizer, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Casing as it now is, and a class that makes ``transformers`` follow it."""
+    """What ``tokenizer.json`` says, for readers of ``vocab.txt``, and a class that follows it."""
     named, settings = config.get("tokenizer_class"), casing.describe(tokenizer)
     if not isinstance(tokenizer.model, WordPiece):
         return {"tokenizer_class": named or casing.PLAIN_CLASSES[0]}
-    if named in casing.PLAIN_CLASSES or not settings:
-        return {"tokenizer_class": casing.PLAIN_CLASSES[0], **settings}
-    return {"tokenizer_class": "BertTokenizer", **settings}
+    plain = named in casing.PLAIN_CLASSES or not settings
+    return {
+        **settings,
+        "tokenizer_class": casing.PLAIN_CLASSES[0] if plain else "BertTokenizer",
+        "max_input_chars_per_word": tokenizer.model.max_input_chars_per_word,
+    }
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

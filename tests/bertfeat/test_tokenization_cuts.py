@@ -2,6 +2,7 @@
 
 import string
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +104,10 @@ def test_error_names_both_lengths_and_the_item(tokenizer):
     assert [type(result) for result in results[1:]] == [TextTooLong, TextTooLong]
     assert str(results[1]).startswith("texts[8]: expected at most 4 tokens, got 5")
     assert tokenizer.encode("a b", 4, "error").tokens == ["[CLS]", "a", "b", "[SEP]"]
+
+
+def test_a_limit_may_be_a_numpy_integer(tokenizer):
+    assert len(tokenizer.encode("a b c", np.int64(4))) == 4
 
 
 def test_only_special_tokens_stay_where_there_is_no_room_for_more(tokenizer):

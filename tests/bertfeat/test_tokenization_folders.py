@@ -391,6 +391,19 @@ def test_xlm_rs_tokenizer_survives_saving_and_has_no_vocab_txt(xlm_r, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("limit", [7, 100, 200])
+def test_the_limit_of_words_survives_as_vocab_txt_of_either_format(make, tmp_path, limit):
+    raw = library_json([*LOWER, "##a"], max_input_chars_per_word=limit)
+    saved = tmp_path / "saved"
+    Tokenizer.from_folder(make(files={"tokenizer.json": raw})).save(saved)
+    (saved / "tokenizer.json").unlink()
+    for marker in ("config.json", "bert_config.json"):
+        (saved / marker).touch()
+        assert len(tokens_of(saved, "a" * limit)) == limit
+        assert tokens_of(saved, "a" * (limit + 1)) == ["[UNK]"]
+        (saved / marker).unlink()
+
+
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_transformers_reads_what_is_saved(make, tmp_path, lowercase):
     transformers = pytest.importorskip("transformers")
@@ -459,6 +472,11 @@ def test_missing_and_damaged_files_are_errors_that_name_them(make, files, messag
         ("special_tokens_map.json", b"\xff", "special_tokens_map.json: expected JSON"),
         ("tokenizer_config.json", {"do_lower_case": "yes"}, "do_lower_case, got 'yes'"),
         ("tokenizer_config.json", {"strip_accents": 1}, "strip_accents, got 1"),
+        (
+            "tokenizer_config.json",
+            {"max_input_chars_per_word": 0},
+            "max_input_chars_per_word, got 0",
+        ),
         ("tokenizer_config.json", {"tokenizer_class": "BertJapaneseTokenizer"}, "BertJapanese"),
         (
             "tokenizer_config.json",
