@@ -74,7 +74,7 @@ class BackendWorker:
         self._outbox.bind("inproc://outbox")
         self._hello: dict[str, Any] = {}
         self._describe: Describe = dict
-        self._stopping = False
+        self._stopping = self._dismissed = False
         self._thread = threading.Thread(target=self._talk, name="backend", daemon=True)
 
     def connect(self, model: str | None = None) -> None:
@@ -120,13 +120,14 @@ class BackendWorker:
         self._stopping = True
         self._inbox.put(None)
 
-    def close(self, error: Mapping[str, Any] | None = None) -> None:
-        """Say goodbye, with the error that ends this process if there is one."""
-        self._say({"op": "bye", "error": error})
+    def close(self) -> None:
+        """Say goodbye, unless the broker did, and end the connection."""
+        if not self._dismissed:
+            self._say({"op": "bye"})
         self._outbox.send(CLOSED)
-        self._outbox.close(LINGER_MS)
-        self._thread.join(LINGER_MS / 1000)
-        self._context.destroy(LINGER_MS)
+        self._thread.join()
+        self._outbox.close()
+        self._context.term()
 
     def _answer(self, frames: list[zmq.Frame], handler: Handler) -> None:
         try:
@@ -171,6 +172,7 @@ class BackendWorker:
             logger.exception("the broker sent frames that are no message")
             return
         if op == "drain":
+            self._dismissed, dealer.linger = True, 0
             self.stop()
         elif op == "who":
             self._send(dealer, encode_message(Message(self._hello)))

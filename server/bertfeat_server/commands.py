@@ -94,7 +94,7 @@ def stop(endpoint: str, port: int | None) -> None:
     server = _find(endpoint, port)
     ask(server.endpoint, "stop", token=server.token)
     if server.pid and not _ended(server):
-        raise ClientError(f"the server with pid {server.pid} is still answering requests")
+        raise ClientError(f"the server with pid {server.pid} was told to stop but has not ended")
 
 
 @group.command()
@@ -146,13 +146,18 @@ def _local(server: RunFile) -> RunFile:
 
 
 def _ended(server: RunFile) -> bool:
-    """Wait for a server's end, as long as it says that it is draining."""
+    """Wait for a server's end, as long as it says that it still answers requests."""
     end = time.monotonic() + STOP_S
     while any(found.pid == server.pid for found in running()):
-        with suppress(ConnectTimeout):
-            if ask(server.endpoint, "status", timeout_s=1.0)["queue"]["requests"]:
-                end = time.monotonic() + STOP_S
         if time.monotonic() > end:
-            return False
+            if not _busy(server.endpoint):
+                return False
+            end = time.monotonic() + STOP_S
         time.sleep(0.05)
     return True
+
+
+def _busy(endpoint: str) -> bool:
+    with suppress(ConnectTimeout):
+        return bool(ask(endpoint, "status")["queue"]["requests"])
+    return False

@@ -2,33 +2,32 @@
 
 from collections import OrderedDict
 
-from bertfeat_server.jobs import Job, Key, Part
+from bertfeat_server.jobs import Job, Part
 
 
 class Lane:
-    """The waiting jobs of one key.
+    """The waiting jobs of one key: either all whole ones or none.
 
     Every caller gets one row per turn, and a caller's requests take turns within it: a request of
     few texts is soon through, however many texts others sent before.
 
+    Args:
+        since: when it began to wait.
+
     Attributes:
         tokens: estimated tokens that wait.
-        since: when the lane last began to wait.
     """
 
-    def __init__(self, key: Key) -> None:
-        self.key = key
+    def __init__(self, since: float) -> None:
+        self.since = since
         self.tokens = 0
-        self.since = 0.0
         self._turns: OrderedDict[bytes, OrderedDict[int, Job]] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._turns)
 
-    def add(self, job: Job, now: float) -> None:
+    def add(self, job: Job) -> None:
         """Let a job wait."""
-        if not self:
-            self.since = now
         self._turns.setdefault(job.caller, OrderedDict())[job.ticket] = job
         self.tokens += job.waiting
 
@@ -42,18 +41,15 @@ class Lane:
             del self._turns[job.caller]
 
     def due(self, now: float, max_tokens: int, max_wait_s: float) -> bool:
-        """Say whether a batch is worth taking: full, waited for long enough, or never mergeable."""
-        return bool(self) and (
-            self.tokens >= max_tokens or now >= self.since + max_wait_s or self._next().whole
-        )
+        """Say whether a batch is worth taking: full, or waited for long enough."""
+        return self.tokens >= max_tokens or now >= self.since + max_wait_s
 
     def take(self, max_tokens: int) -> list[Part]:
         """Take the next batch's rows, in turns, at least one and else within the budget."""
-        if self._next().whole:
-            return [self._take_whole(self._next())]
         starts: dict[int, tuple[Job, int]] = {}
         left = max_tokens
-        while self and not (job := self._next()).whole:
+        while self._turns:
+            job = self._next()
             cost = job.costs[job.taken]
             if cost > left and starts:
                 break
@@ -61,6 +57,13 @@ class Lane:
             starts.setdefault(job.ticket, (job, job.taken))
             self._take_row(job, cost)
         return [Part(job, start, job.taken) for job, start in starts.values()]
+
+    def take_whole(self) -> Part:
+        """Take all rows of the job whose turn it is."""
+        job = self._next()
+        self.remove(job)
+        job.taken, job.waiting = len(job.costs), 0
+        return Part(job, 0, len(job.costs))
 
     def _next(self) -> Job:
         jobs = next(iter(self._turns.values()))
@@ -79,8 +82,3 @@ class Lane:
             self._turns.move_to_end(job.caller)
         else:
             del self._turns[job.caller]
-
-    def _take_whole(self, job: Job) -> Part:
-        self.remove(job)
-        job.taken, job.waiting = len(job.costs), 0
-        return Part(job, 0, len(job.costs))

@@ -7,10 +7,9 @@ when it ends, however it ends: that is how a child knows that it is an orphan.
 import json
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 
 class Parent:
@@ -20,7 +19,7 @@ class Parent:
         settings: what the supervisor said first.
     """
 
-    def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
+    def __init__(self, commands: IO[bytes], events: IO[bytes]) -> None:
         self._commands, self._events = commands, events
         self._lock = threading.Lock()
         self.settings: dict[str, Any] = json.loads(commands.readline())
@@ -33,16 +32,16 @@ class Parent:
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        events = os.fdopen(os.dup(1), "wb")
+        events = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
-        return cls(sys.stdin.buffer, events)
+        # Unbuffered: a buffer's lock, held by a thread that reads, aborts the interpreter's exit.
+        return cls(os.fdopen(0, "rb", buffering=0, closefd=False), events)
 
     def tell(self, event: str, **fields: Any) -> None:
         """Send an event; nobody listens if the supervisor is gone."""
         with self._lock:
             try:
                 self._events.write(json.dumps({"event": event} | fields).encode() + b"\n")
-                self._events.flush()
             except OSError:
                 return
 

@@ -109,6 +109,8 @@ def check_rows(result: Message, rows: int) -> None:
         MalformedMessage: one has not.
     """
     lengths = result.arrays.get("lengths")
+    if lengths is not None and (lengths < 0).any():
+        raise MalformedMessage("lengths are negative")
     tokens = None if lengths is None else int(lengths.sum())
     for name, array in result.arrays.items():
         expected = tokens if name in result.ragged else rows

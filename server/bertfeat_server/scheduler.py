@@ -19,6 +19,8 @@ MAX_LOSSES = 2
 FIRST_RATE = 2000.0
 """Tokens per second taken for granted until batches have been measured."""
 RETRY_AFTER_S = (0.05, 60.0)
+SPARE_DEADLINES = 1024
+"""Deadlines of finished jobs that may lie about before they are swept out."""
 
 
 class Scheduler:
@@ -38,7 +40,7 @@ class Scheduler:
         self.queued_tokens = 0
         self.jobs: dict[int, Job] = {}
         self.in_flight: dict[int, Batch] = {}
-        self._lanes: OrderedDict[Key, Lane] = OrderedDict()
+        self._lanes: OrderedDict[tuple[Key, bool], Lane] = OrderedDict()
         self._again: deque[Batch] = deque()
         self._deadlines: list[tuple[float, int]] = []
         self._numbers = itertools.count(1)
@@ -58,8 +60,11 @@ class Scheduler:
             )
         self.jobs[job.ticket] = job
         self.queued_tokens += job.waiting
-        heapq.heappush(self._deadlines, (job.deadline, job.ticket))
-        self._lanes.setdefault(job.key, Lane(job.key)).add(job, now)
+        self._note_deadline(job)
+        lane = self._lanes.get((job.key, job.whole))
+        if lane is None:
+            lane = self._lanes[job.key, job.whole] = Lane(now)
+        lane.add(job)
 
     def retry_after_s(self) -> float:
         """Estimate how long the waiting tokens will take."""
@@ -164,29 +169,33 @@ class Scheduler:
         return None
 
     def _take_waiting(self, serves: Callable[[Key], bool], now: float) -> Batch | None:
-        for key, lane in self._lanes.items():
-            if serves(key) and lane.due(now, self.max_batch_tokens, self.max_wait_s):
+        for (key, whole), lane in self._lanes.items():
+            due = whole or lane.due(now, self.max_batch_tokens, self.max_wait_s)
+            if due and serves(key):
                 before = lane.tokens
-                parts = lane.take(self.max_batch_tokens)
+                parts = [lane.take_whole()] if whole else lane.take(self.max_batch_tokens)
                 taken = before - lane.tokens
                 self.queued_tokens -= taken
-                self._rest(key, lane)
+                self._lanes.move_to_end((key, whole))
+                self._drop_if_empty(key, whole)
                 return Batch(next(self._numbers), key, parts, taken)
         return None
 
-    def _rest(self, key: Key, lane: Lane) -> None:
-        """Send a lane behind the others, or away when nothing waits in it."""
-        if lane:
-            self._lanes.move_to_end(key)
-        else:
-            del self._lanes[key]
+    def _drop_if_empty(self, key: Key, whole: bool) -> None:
+        if not self._lanes[key, whole]:
+            del self._lanes[key, whole]
 
     def _remove(self, job: Job) -> None:
-        lane = self._lanes.get(job.key)
+        lane = self._lanes.get((job.key, job.whole))
         if lane is not None:
             lane.remove(job)
-            if not lane:
-                del self._lanes[job.key]
+            self._drop_if_empty(job.key, job.whole)
+
+    def _note_deadline(self, job: Job) -> None:
+        heapq.heappush(self._deadlines, (job.deadline, job.ticket))
+        if len(self._deadlines) > 2 * len(self.jobs) + SPARE_DEADLINES:
+            self._deadlines = [(job.deadline, ticket) for ticket, job in self.jobs.items()]
+            heapq.heapify(self._deadlines)
 
     def _close(self, part: Part) -> None:
         job = part.job

@@ -55,7 +55,9 @@ class FakeEncoder:
             except InputError as error:
                 info.errors[row] = error
         if pooling == "none":
-            return [np.repeat(v[None], n, 0) for v, n in zip(vectors, info.num_tokens)], info
+            return [
+                np.repeat(v[None], n, 0) for v, n in zip(vectors, info.num_tokens, strict=True)
+            ], info
         return vectors if not return_info else (vectors, info)
 
     def extract(self, items, layers=-1, return_errors=False):
