@@ -141,7 +141,10 @@ class Encoder:
         return self.encode(texts, **self._with_prompt(QUERY_PROMPTS, options))
 
     def encode_document(self, texts: Any, **options: Any) -> Any:
-        """Do as :meth:`encode`, with the model's prompt for documents if it has one."""
+        """Do as :meth:`encode`, with the model's prompt for documents if it has one.
+
+        That is the prompt named ``document``, else ``passage``, else ``corpus``.
+        """
         return self.encode(texts, **self._with_prompt(DOCUMENT_PROMPTS, options))
 
     def extract(
@@ -246,8 +249,8 @@ class Encoder:
     def _with_prompt(self, names: Iterable[str], options: dict[str, Any]) -> dict[str, Any]:
         if options.get("prompt") is not None or options.get("prompt_name") is not None:
             return options
-        found = [name for name in names if name in self.runtime.modules.prompts]
-        return options | {"prompt_name": found[0]} if found else options
+        prompts = self.runtime.modules.prompts
+        return options | {"prompt": next((prompts[name] for name in names if name in prompts), "")}
 
     def _notice(self, options: EncodeOptions) -> None:
         if self._notice_due and options.pooling is None and options.layers is None:

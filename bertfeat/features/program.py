@@ -73,14 +73,8 @@ def pool(name: str, tokens: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
 
     if name == "none":
         return tokens
-    if name == "cls":
-        return tokens[:, 0]
-    if name in ("sep", "first", "last"):
-        index = (
-            ops.sum(inputs["attention_mask"], axis=1) - 1
-            if name == "sep"
-            else inputs["token_index"]
-        )
+    if name in ("cls", "sep", "first", "last"):
+        index = token_index(name, inputs)
         index = ops.reshape(index, (-1, *[1] * (len(tokens.shape) - 1)))
         return ops.take_along_axis(tokens, index, axis=1)[:, 0]
     if name == "mean_max":
@@ -93,6 +87,21 @@ def pool(name: str, tokens: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
     total = ops.sum(tokens * mask, axis=1)
     count = ops.maximum(ops.sum(mask, axis=1), 1e-9)
     return total / (ops.sqrt(count) if name == "mean_sqrt_len" else count)
+
+
+def token_index(name: str, inputs: Mapping[str, Tensor]) -> Tensor:
+    """Return the place of the token that a positional pooling takes, int32 (B,).
+
+    ``cls`` is the first token that counts, as in sentence-transformers: [CLS], or where the prompt
+    is left out of the pooling, the one behind it.
+    """
+    from keras import ops
+
+    if name == "cls":
+        return ops.cast(ops.argmax(inputs["pooling_mask"], axis=1), "int32")
+    if name == "sep":
+        return ops.sum(inputs["attention_mask"], axis=1) - 1
+    return inputs["token_index"]
 
 
 def apply_dense(layer: Any, vectors: Tensor) -> Tensor:

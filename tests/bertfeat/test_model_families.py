@@ -17,7 +17,7 @@ from tiny_bert import WORDS
 torch = pytest.importorskip("torch")
 sentence_transformers = pytest.importorskip("sentence_transformers")
 transformers = pytest.importorskip("transformers")
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 TEXTS = ["the cat sat on the mat.", "hello world!", "Big RED dog", "", "the rain " * 80]
 CHINESE = [*"中文字符今天气很好我们去公园吃饭", "。"]
@@ -190,9 +190,18 @@ def test_prompts_are_those_of_the_folder(tiny_bert):
             encoder.encode(TEXTS, **ask), expected.encode(TEXTS, **ask), atol=1e-5
         )
     np.testing.assert_allclose(encoder.encode_query(TEXTS), expected.encode_query(TEXTS), atol=1e-5)
-    np.testing.assert_allclose(
-        encoder.encode_document(TEXTS), expected.encode_document(TEXTS), atol=1e-5
-    )
+    passages = expected.encode(TEXTS, prompt_name="passage")
+    np.testing.assert_allclose(encoder.encode_document(TEXTS), passages, atol=1e-5)
+
+
+def test_without_a_prompt_for_documents_they_get_none(tiny_bert):
+    folder = as_sentence_transformer(
+        tiny_bert("query-only", seed=6), pooling=["mean_tokens"], normalize=True,
+        prompts={"query": "the query: "}, default_prompt_name="query",
+    )  # fmt: skip
+    encoder, expected = assert_equal_vectors(folder)
+    documents = expected.encode_document(TEXTS)
+    np.testing.assert_allclose(encoder.encode_document(TEXTS), documents, atol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["mean_tokens", "max_tokens", "cls_token"])
