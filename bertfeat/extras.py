@@ -3,7 +3,9 @@
 It looks for packages without importing them, so asking costs nothing.
 """
 
+import re
 import sys
+from importlib.metadata import requires
 from importlib.util import find_spec
 
 
@@ -24,10 +26,7 @@ def require(what: str, *modules: str, extra: str = "serve") -> None:
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise MissingExtra(
-            f"{what} needs {' and '.join(missing)}, which the extra [{extra}] brings: "
-            f'pip install "bertfeat[{extra}]"'
-        )
+        raise MissingExtra(_sentence(what, ", ".join(missing), extra))
 
 
 def require_or_exit(what: str, *modules: str, extra: str = "serve") -> None:
@@ -37,3 +36,21 @@ def require_or_exit(what: str, *modules: str, extra: str = "serve") -> None:
     except MissingExtra as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
+
+
+def explain(what: str, error: ModuleNotFoundError) -> MissingExtra:
+    """Turn the failed import of a package that some extra brings into the sentence about it.
+
+    Raises:
+        ModuleNotFoundError: the error itself; no extra brings that module.
+    """
+    module = (error.name or "").partition(".")[0]
+    for requirement in requires("bertfeat") or []:
+        found = re.match(r"([\w-]+).*extra == \W(\w+)", requirement)
+        if found and found[1].lower().replace("-", "_") in (module, f"{module}_cpu"):
+            return MissingExtra(_sentence(what, module, found[2]))
+    raise error
+
+
+def _sentence(what: str, missing: str, extra: str) -> str:
+    return f'{what} needs {missing}: the extra [{extra}] brings it, pip install "bertfeat[{extra}]"'

@@ -62,9 +62,21 @@ def test_a_missing_extra_is_one_message_and_exit_code_1():
     code, out, err = outcome("require('this', 'no_such_package', extra='train')")
     assert (code, out) == (1, "")
     assert err == (
-        "program: this needs no_such_package, which the extra [train] brings: "
+        "program: this needs no_such_package: the extra [train] brings it, "
         'pip install "bertfeat[train]"\n'
     )
+
+
+def test_a_failed_import_of_a_package_that_an_extra_brings_names_the_extra():
+    code, out, err = outcome("raise ModuleNotFoundError('?', name='tensorflow.keras')")
+    assert (code, out) == (1, "")
+    assert err == (
+        'program needs tensorflow: the extra [serve] brings it, pip install "bertfeat[serve]"\n'
+    )
+
+
+def test_a_failed_import_of_anything_else_is_a_bug():
+    assert "Traceback" in outcome("import no_such_package")[2]
 
 
 def test_wrong_usage_exits_2_and_names_the_option():

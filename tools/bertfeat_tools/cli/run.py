@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from bertfeat.errors import BertFeatError
-from bertfeat.extras import MissingExtra
+from bertfeat.extras import MissingExtra, explain
 from bertfeat_client.errors import ClientError
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
@@ -34,6 +34,9 @@ def run(command: click.Command, name: str) -> NoReturn:
         code = FAILED
     except (BertFeatError, ClientError, MissingExtra, OSError) as error:
         click.echo(f"{name}: {error}", err=True)
+        code = FAILED
+    except ModuleNotFoundError as error:
+        click.echo(explain(name, error), err=True)
         code = FAILED
     sys.exit(code if isinstance(code, int) else DONE)
 
