@@ -24,29 +24,36 @@ class TokenRows:
     Attributes:
         extract: token features of items, one for each, errors inside.
         empty: float32 (layers, 0, hidden), the vectors of a line that failed.
-        pairs: whether `` ||| `` divides a line into a pair.
+        pairs_fit: whether pairs can be computed; else their lines fail.
         word_pooling: one of ``WORD_POOLINGS``; None gives tokens instead of words.
         word_split: one of ``WORD_SPLITS``.
     """
 
     extract: Extract
     empty: np.ndarray
-    pairs: bool = True
+    pairs_fit: bool = True
     word_pooling: str | None = None
     word_split: str = "model"
 
     def __call__(self, lines: Sequence[Line], reader: LineReader) -> Iterator[TokenRow]:
         """Yield one row for each line, in order."""
-        items = [parse_line(line.text) if self.pairs else _single(line.text) for line in lines]
-        good = [item.item for item, line in zip(items, lines, strict=True) if line.error is None]
-        found = iter(self.extract(good))
-        for line, item in zip(lines, items, strict=True):
-            if line.error is not None:
-                yield self._failed(line, line.error)
+        items = [parse_line(line.text) for line in lines]
+        errors = [self._error(*both, reader) for both in zip(lines, items, strict=True)]
+        found = iter(
+            self.extract([item.item for item, e in zip(items, errors, strict=True) if e is None])
+        )
+        for line, item, error in zip(lines, items, errors, strict=True):
+            if error is not None:
+                yield self._failed(line, error)
             elif (features := next(found)).error is not None:
                 yield self._failed(line, row_error(features.error, reader.where(line.index)))
             else:
                 yield self._row(line, item, features)
+
+    def _error(self, line: Line, item: LineItem, reader: LineReader) -> str | None:
+        if line.error is None and not self.pairs_fit and isinstance(item.item, tuple):
+            return f"{reader.where(line.index)}: a pair cannot be read in windows; cut it instead"
+        return line.error
 
     def _failed(self, line: Line, error: str) -> TokenRow:
         return TokenRow(line.index, [], [], self.empty, error=error)
@@ -93,7 +100,3 @@ def row_error(error: BaseException | None, where: str) -> str:
     """Return an error's message with the line's place instead of its index in a call."""
     reason = INDEX.sub("", str(error))
     return f"{where}: {reason}"
-
-
-def _single(line: str) -> LineItem:
-    return LineItem(line, (0,))

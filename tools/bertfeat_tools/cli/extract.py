@@ -75,7 +75,7 @@ def _no_tpu(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     TRUNCATE,
     click.option(
         "--long", type=click.Choice(["truncate", "window"]), default="truncate",
-        help="Cut long lines, or read them whole in overlapping windows.",
+        help="Cut long lines, or read them whole in overlapping windows (no pairs then).",
     ),
     click.option(
         "--stride", type=click.IntRange(0), show_default="half of --max-seq-length",
@@ -110,7 +110,7 @@ def _no_tpu(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     click.option("--use-one-hot-embeddings", hidden=True, expose_value=False),
 )  # fmt: skip
 @click.pass_context
-def extract_features(ctx: click.Context, **options: Any) -> int:
+def extract_features(ctx: click.Context, /, **options: Any) -> int:
     """Turn lines of text into vectors of every token, layer by layer.
 
     A line " ||| " between two texts makes them a pair.  JSON lines are those of Google's
@@ -150,6 +150,7 @@ def _job(ctx: click.Context, encoder: "Encoder", options: Mapping[str, Any]) -> 
         TokenRows(
             extract=extract,
             empty=np.zeros((len(layers), 0, hidden), np.float32),
+            pairs_fit=not windows,
             word_pooling=options["word_pooling"] if options["words"] else None,
             word_split=options["word_split"],
         ),

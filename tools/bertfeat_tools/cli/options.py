@@ -41,21 +41,12 @@ CONTEXT: dict[str, Any] = {
 }
 
 
-class LayerWeights(click.ParamType):
-    """Numbers with commas between them."""
-
-    name = "w,w,…"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Split and read the numbers."""
-        if not isinstance(value, str):
-            return tuple(value)
-        try:
-            return tuple(float(weight) for weight in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r}: expected numbers with commas between them", param, ctx)
+def layer_weights(value: str) -> tuple[float, ...]:
+    """Read numbers with commas between them."""
+    try:
+        return tuple(float(weight) for weight in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: expected numbers with commas between them") from None
 
 
 RUN = (
@@ -107,7 +98,7 @@ FEATURES = (
         help="How several layers become one.",
     ),
     click.option(
-        "--layer-weights", type=LayerWeights(), show_default="none",
+        "--layer-weights", type=layer_weights, metavar="w,w,…", show_default="none",
         help="A factor for each layer, with --combine weighted.",
     ),
     click.option(
