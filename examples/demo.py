@@ -5,6 +5,7 @@ server that it started ends too.
 """
 
 import contextlib
+import json
 import shlex
 import shutil
 import signal
@@ -39,12 +40,15 @@ def main() -> None:
     OUTPUT.mkdir(exist_ok=True)
 
     step(f"Fetch the model {MODEL}, unless it is here already")
-    run("bertfeat", "models", "fetch", MODEL)
+    print(run("bertfeat", "models", "fetch", MODEL), end="")
 
     step("Start a server on a free port")
     with server() as endpoint:
         step(f"Encode the {len(texts)} lines of {TEXTS.name} through the client")
-        encode(endpoint, texts)
+        with Client(endpoint) as client:
+            vectors = client.encode(texts)
+        np.save(OUTPUT / "vectors.npy", vectors)
+        print(f"{vectors.shape[0]} vectors of {vectors.shape[1]} numbers in {OUTPUT}/vectors.npy")
 
         step("Extract the vectors of every token, last four layers")
         run(
@@ -57,23 +61,19 @@ def main() -> None:
         shutil.rmtree(index, ignore_errors=True)
         run("bertfeat", "index", "create", index)
         run("bertfeat", "index", "add", index, TEXTS)
-        run("bertfeat", "index", "search", index, *QUERIES, "-k", "2")
+        search(index)
         step("Stop the server")
     print(f"\nDone. The results are in {OUTPUT.resolve()}")
 
 
-def encode(endpoint: str, texts: list[str]) -> None:
-    """Encode through the client, save the vectors and print each query's nearest texts."""
-    with Client(endpoint) as client:
-        vectors = client.encode(texts)
-        np.save(OUTPUT / "vectors.npy", vectors)
-        print(f"{vectors.shape[0]} vectors of {vectors.shape[1]} numbers in {OUTPUT}/vectors.npy")
-        scores = client.similarity(list(QUERIES), texts)
-    print("\n  score  nearest text")
-    for query, row in zip(QUERIES, scores, strict=True):
-        print(f"         {query}")
-        for best in np.argsort(-row)[:2]:
-            print(f"  {row[best]:5.2f}    {texts[best]}")
+def search(index: Path) -> None:
+    """Search for the queries and print a table of their nearest neighbours."""
+    asked = [word for query in QUERIES for word in ("--query", query)]
+    found = run("bertfeat", "index", "search", index, *asked, "-k", "2", "--json", "--quiet")
+    print(f"\n  {'query':34}score  nearest texts")
+    for query, line in zip(QUERIES, found.splitlines(), strict=True):
+        for label, hit in zip((query, ""), json.loads(line)["hits"], strict=True):
+            print(f"  {label:34}{hit['score']:5.2f}  {hit['text']}")
 
 
 @contextlib.contextmanager
@@ -107,13 +107,15 @@ def end(process: subprocess.Popen[str]) -> None:
         process.wait()
 
 
-def run(command: str, *arguments: str | Path) -> None:
-    """Show and run one of the project's commands; its failure is the demo's."""
+def run(command: str, *arguments: str | Path) -> str:
+    """Show and run one of the project's commands and return its data; its failure is ours."""
     words = [str(argument) for argument in arguments]
     print(f"$ {shlex.join([command, *words])}", flush=True)
-    done = subprocess.run([Path(sys.executable).with_name(command), *words], check=False)
+    program = Path(sys.executable).with_name(command)
+    done = subprocess.run([program, *words], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(f"{command} ended with exit code {done.returncode}")
+    return done.stdout
 
 
 def step(text: str) -> None:
