@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -80,7 +80,7 @@ def check_ids(ids: Any, rows: int | None = None) -> list[int]:
         InputError: one is no integer from 0 to 2^63 - 2, or comes twice; or there are not as many
             as rows.
     """
-    given = [ids] if isinstance(ids, int | np.integer) else list(ids)
+    given = [ids] if isinstance(ids, int | np.integer) else _listed(ids, "ids")
     for row, number in enumerate(given):
         if isinstance(number, bool | np.bool_) or not isinstance(number, int | np.integer):
             raise InputError(f"ids[{row}]: expected a whole number, got {number!r}")
@@ -100,7 +100,7 @@ def check_metadata(metadata: Any, rows: int) -> list[dict[str, Any] | None]:
     Raises:
         InputError: there are not as many as rows, or one is nothing that JSON holds.
     """
-    given = [None] * rows if metadata is None else list(metadata)
+    given = [None] * rows if metadata is None else _listed(metadata, "metadata")
     if len(given) != rows:
         raise InputError(f"{len(given)} metadata came with {rows} documents; give one for each")
     for row, entry in enumerate(given):
@@ -169,3 +169,9 @@ def name_ids(ids: Sequence[int]) -> str:
     """Return ids for a message, the first few by name."""
     shown = ", ".join(map(str, ids[:SHOWN_IDS]))
     return shown if len(ids) <= SHOWN_IDS else f"{shown} and {len(ids) - SHOWN_IDS} more"
+
+
+def _listed(values: Any, name: str) -> list[Any]:
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise InputError(f"{name}: expected a list, got {type(values).__name__}")
+    return list(values)

@@ -48,7 +48,7 @@ class FlatVectors:
 
         vectors = cls(dim, metric)
         try:
-            index = faiss.read_index(str(path))
+            index: Any = faiss.read_index(str(path))
         except (RuntimeError, MemoryError) as error:
             raise ValueError(f"FAISS cannot read it: {error}") from error
         wanted = vectors._index
@@ -146,7 +146,8 @@ class FlatVectors:
     def _use(self, index: Any) -> None:
         import faiss
 
-        self._index, self._flat = index, faiss.downcast_index(index.index)
+        self._index: Any = index
+        self._flat: Any = faiss.downcast_index(index.index)
 
     def _vectors(self) -> np.ndarray:
         """FAISS's own memory as float32 (ntotal, dim); stale after the next change."""

@@ -191,8 +191,8 @@ class VectorIndex(IndexReader):
             return list(range(start, start + rows))
         if not replace and (used := self._store.existing(asked)):
             raise InputError(
-                f"{len(used)} id(s) are in use: {name_ids(used)}; choose others, or write over them "
-                "(replace=True, --replace)"
+                f"{len(used)} id(s) are in use: {name_ids(used)}; choose others, or write over "
+                "them (replace=True, --replace)"
             )
         return asked
 
