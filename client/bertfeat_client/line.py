@@ -86,13 +86,18 @@ class Line:
         self._end_all(ClientClosed("the client was closed while a call was under way"))
 
     def _pump(self, flight: Flight) -> None:
-        """Take what arrived and send what is due; then take again, as sending may hide arrivals."""
-        self._take_arrived()
-        now = self.now()
-        if due := flight.due(now):
+        """Take what arrived and send what is due, until there is nothing left to do at once."""
+        while True:
+            self._take_arrived()
+            connection, now = self._connection, self.now()
+            due = flight.due(now)
             for request in due:
                 request.sent_on = self._channel.send(request.frames(flight.deadline - now))
-            self._take_arrived()
+            if due:
+                # sending may hide an arrival, or a new connection, from whoever watches the channel
+                self._take_arrived()
+            if self._connection == connection:
+                return
 
     def _on_arrival(self) -> None:
         """Take what arrived, in an event loop's callback, which must not raise."""

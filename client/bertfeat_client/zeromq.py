@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import zmq
 
@@ -39,20 +40,21 @@ class ZeroMQ:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._pid = os.getpid()
+        self._pid = -1
 
     def open(self, *, asynchronous: bool) -> Channel:
         """Connect another socket; the connection comes about in the background."""
         if self._context is None or self._pid != os.getpid():
             self._context, self._pid = zmq.Context(), os.getpid()
             self._context.set(zmq.MAX_SOCKETS, 65_000)
+            _when_gone(self, _end, self._context, self._pid)
         return (AsyncDealer if asynchronous else Dealer)(self._context, self.endpoint)
 
     def close(self) -> None:
         """Terminate the context; the sockets are closed before."""
         context, self._context = self._context, None
-        if context is not None and self._pid == os.getpid():
-            context.destroy(LINGER_MS)
+        if context is not None:
+            _end(context, self._pid)
 
     def __reduce__(self) -> tuple[type["ZeroMQ"], tuple[str]]:
         return type(self), (self.endpoint,)
@@ -68,7 +70,7 @@ class Dealer:
         self._lock, self._is_closing = threading.RLock(), False
         self._socket = socket = context.socket(zmq.DEALER)
         self._monitor = socket.get_monitor_socket(EVENTS, f"inproc://monitor-{next(_numbers)}")
-        self._finalizer = weakref.finalize(self, _close, socket, self._monitor, os.getpid())
+        self._finalizer = _when_gone(self, _close, socket, self._monitor, os.getpid())
         socket.linger, socket.immediate = LINGER_MS, True
         # only for literal addresses: with it, "localhost" would not find a server on 127.0.0.1
         socket.ipv6 = "[" in endpoint
@@ -191,8 +193,21 @@ def _events(socket: "zmq.Socket[bytes]") -> int:
     return int(socket.get(zmq.EVENTS))
 
 
+def _when_gone(owner: object, end: Callable[..., None], *what: Any) -> "weakref.finalize[Any, Any]":
+    """Let an owner that nobody closed take its sockets along, but not at the interpreter's end."""
+    finalizer = weakref.finalize(owner, end, *what)
+    finalizer.atexit = False
+    return finalizer
+
+
+def _end(context: "zmq.Context[zmq.Socket[bytes]]", pid: int) -> None:
+    if os.getpid() == pid:
+        context.destroy(LINGER_MS)
+
+
 def _close(socket: "zmq.Socket[bytes]", monitor: "zmq.Socket[bytes]", pid: int) -> None:
-    if os.getpid() == pid:  # in a forked process they are the parent's
+    # in a forked process they are the parent's
+    if os.getpid() == pid and not socket.closed:
         socket.disable_monitor()
         monitor.close(0)
         socket.close()

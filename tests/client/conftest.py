@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -204,12 +205,22 @@ class RouterServer:
         """Bind and serve."""
         self._socket = self.context.socket(zmq.ROUTER)
         self._socket.linger = 0
-        self._socket.bind(self.endpoint)
+        self._bind(time.monotonic() + 10)
         self.endpoint = self._socket.last_endpoint.decode().rstrip("\0")
         self._going = threading.Event()
         self._going.set()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+
+    def _bind(self, until: float) -> None:
+        """Bind; ZeroMQ gives a port back a moment after its socket was closed."""
+        try:
+            self._socket.bind(self.endpoint)
+        except zmq.ZMQError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+            self._bind(until)
 
     def stop(self) -> None:
         """Vanish, with whatever is under way."""
@@ -252,8 +263,20 @@ def async_client(transport: InProcess) -> AsyncClient:
 
 
 @pytest.fixture
-def router(fake: FakeServer, zmq_context: zmq.Context) -> Iterator[RouterServer]:
-    """The fake server on a socket of this machine."""
-    server = RouterServer(fake, zmq_context, "tcp://127.0.0.1:*")
-    yield server
-    server.stop()
+def serve(fake: FakeServer, zmq_context: zmq.Context) -> Iterator[Callable[[str], RouterServer]]:
+    """Starts the fake server on an endpoint."""
+    servers: list[RouterServer] = []
+
+    def start(endpoint: str) -> RouterServer:
+        servers.append(RouterServer(fake, zmq_context, endpoint))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def router(serve: Callable[[str], RouterServer]) -> RouterServer:
+    """The fake server on a port of this machine."""
+    return serve("tcp://127.0.0.1:*")
