@@ -2,7 +2,6 @@
 
 from bertfeat.checkpoints.convert import convert
 from bertfeat.checkpoints.formats import check_vocabulary, detect, read, write
-from bertfeat.checkpoints.google import read_files as read_google
 from bertfeat.checkpoints.hashing import model_hash
 from bertfeat.checkpoints.model_folder import Dense, ModelFolder, SentenceModules
 from bertfeat.checkpoints.resolve import resolve
@@ -16,7 +15,6 @@ __all__ = [
     "detect",
     "model_hash",
     "read",
-    "read_google",
     "resolve",
     "write",
 ]

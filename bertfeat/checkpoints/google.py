@@ -78,29 +78,15 @@ def read(folder: Path) -> ModelFolder:
         CheckpointError: files are missing, damaged or cut off; TensorMismatch among them.
         ConfigError: the configuration asks for what cannot be.
     """
-    return read_files(folder / CONFIG, find_checkpoint(folder))
-
-
-def read_files(config_file: Path, checkpoint: Path) -> ModelFolder:
-    """Read a configuration and a checkpoint that need not lie side by side.
-
-    Args:
-        config_file: ``bert_config.json``.
-        checkpoint: its prefix, ``…/bert_model.ckpt``; ``.index`` behind it does no harm.
-
-    Raises:
-        CheckpointError: a file is missing, damaged or cut off; TensorMismatch among them.
-        ConfigError: the configuration asks for what cannot be.
-    """
-    raw = read_json(config_file)
-    config = EncoderConfig.from_dict(raw, str(config_file), google=True)
-    prefix = checkpoint.with_name(re.sub(r"\.(index|data-\d+-of-\d+|meta)$", "", checkpoint.name))
+    raw = read_json(folder / CONFIG)
+    config = EncoderConfig.from_dict(raw, str(folder / CONFIG), google=True)
+    prefix = find_checkpoint(folder)
     stored = _read_tensors(prefix)
     table = TABLE.adapted_to(stored, prefix)
     heads, labels = tensor_names.heads_of(stored, table), tensor_names.num_labels(stored, table)
     expected = tensor_names.expected_shapes(config, heads, labels)
     tensors = tensor_names.to_canonical(stored, table, expected, prefix)
-    return ModelFolder(prefix.parent, "google", config, raw, tensors)
+    return ModelFolder(folder, "google", config, raw, tensors)
 
 
 def find_checkpoint(folder: Path) -> Path:

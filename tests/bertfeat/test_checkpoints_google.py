@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from bertfeat.checkpoints import detect, read, read_google, write
+from bertfeat.checkpoints import detect, read, write
 from bertfeat.errors import CheckpointError, ConfigError, ConversionLoss, TensorMismatch
 from bertfeat.tokenization import Tokenizer
 from torch_bert import SIZES, canonical, make
@@ -109,13 +109,6 @@ def test_googles_file_is_read_with_its_values_and_without_the_optimizers(google,
     assert found.format == detect(google) == "google"
     assert_same(found.tensors, canonical(pretrained))
     assert found.tensors["next_sentence/kernel"].shape == (12, 2)
-
-
-@pytest.mark.parametrize("ending", ["", ".index", ".data-00000-of-00001"])
-def test_files_that_lie_apart_are_read(google, pretrained, tmp_path, ending):
-    config = shutil.copy(google / "bert_config.json", tmp_path / "my_config.json")
-    found = read_google(config, google / f"bert_model.ckpt{ending}")
-    assert_same(found.tensors, canonical(pretrained))
 
 
 def test_what_we_write_has_googles_names_shapes_and_values(tmp_path, tokenizer):
