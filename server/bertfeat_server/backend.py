@@ -38,13 +38,15 @@ from typing import Any
 
 import zmq
 
-from bertfeat_client.errors import InternalError, ProtocolError, to_wire
+from bertfeat_client.errors import ConnectTimeout, InternalError, ProtocolError, to_wire
 from bertfeat_client.protocol import Message, decode_header, decode_message, encode_message
 from bertfeat_server.wire_errors import translate
 
 MODEL_OPS = ("encode", "tokens", "score")
 INDEX_OPS = ("search", "index_add", "index_delete")
 HEARTBEAT_S = 1.0
+BROKER_SILENCE_S = 60.0
+"""A broker that says nothing for so long is gone for good; it answers each heartbeat."""
 LINGER_MS = 2000
 CLOSED = b""
 """Ends the thread that owns the sockets."""
@@ -74,7 +76,8 @@ class BackendWorker:
         self._outbox.bind("inproc://outbox")
         self._hello: dict[str, Any] = {}
         self._describe: Describe = dict
-        self._stopping = self._dismissed = False
+        self._stopping = self._dismissed = self._deserted = False
+        self._heard_at = 0.0
         self._thread = threading.Thread(target=self._talk, name="backend", daemon=True)
 
     def connect(self, model: str | None = None) -> None:
@@ -100,15 +103,20 @@ class BackendWorker:
             handler: turns a batch into its result; see the module's docstring.
             describe: what the broker may tell callers about this process.
             on_ready: called once the broker was told that this process is ready.
+
+        Raises:
+            ConnectTimeout: the broker has been silent for ``BROKER_SILENCE_S``.
         """
         self._describe = describe
-        self._hello |= {"state": "ready", "ops": list(ops)}
+        self._hello = self._hello | {"state": "ready", "ops": list(ops)}
         self.announce()
         if on_ready is not None:
             on_ready()
         while (frames := self._inbox.get()) is not None and not self._stopping:
             self._answer(frames, handler)
         self.close()
+        if self._deserted:
+            raise ConnectTimeout(f"the broker at {self.endpoint} is gone")
 
     def announce(self) -> None:
         """Tell the broker anew what ``describe`` says (call it where the handler is called)."""
@@ -150,6 +158,7 @@ class BackendWorker:
             poller = zmq.Poller()
             poller.register(dealer, zmq.POLLIN)
             poller.register(results, zmq.POLLIN)
+            self._heard_at = time.monotonic()
             beat_at, going = time.monotonic() + HEARTBEAT_S, True
             while going:
                 ready = dict(poller.poll(max(0, int((beat_at - time.monotonic()) * 1000) + 1)))
@@ -161,11 +170,19 @@ class BackendWorker:
                 if dealer in ready:
                     self._pass_in(dealer)
                 if time.monotonic() >= beat_at:
-                    self._send(dealer, encode_message(Message({"op": "heartbeat"})))
+                    self._beat(dealer)
                     beat_at = time.monotonic() + HEARTBEAT_S
+
+    def _beat(self, dealer: "zmq.Socket[bytes]") -> None:
+        self._send(dealer, encode_message(Message({"op": "heartbeat"})))
+        if time.monotonic() - self._heard_at > BROKER_SILENCE_S and not self._deserted:
+            self._deserted = self._dismissed = True
+            dealer.linger = 0
+            self.stop()
 
     def _pass_in(self, dealer: "zmq.Socket[bytes]") -> None:
         frames = dealer.recv_multipart(copy=False)
+        self._heard_at = time.monotonic()
         try:
             op = decode_header(frames[0]).get("op")
         except ProtocolError:
@@ -176,7 +193,7 @@ class BackendWorker:
             self.stop()
         elif op == "who":
             self._send(dealer, encode_message(Message(self._hello)))
-        else:
+        elif op == "batch":
             self._inbox.put(frames)
 
     def _send(self, dealer: "zmq.Socket[bytes]", frames: Sequence[Any]) -> None:

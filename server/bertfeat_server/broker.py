@@ -66,8 +66,8 @@ class Broker:
             ready = dict(poller.poll(max(0, int(wait_s * 1000) + 1)))
             self._receive(ready)
             self._dispatcher.tick(time.monotonic())
-            if self._dispatcher.drained:
-                self._going = False
+            self._going &= not self._dispatcher.drained
+            if not self._going:
                 self._dispatcher.dismiss()
             self._send()
             while self._dispatcher.control.events:

@@ -22,6 +22,7 @@ from bertfeat_server.texts import status_table, summary
 from bertfeat_server.worker import WorkerSettings, serve
 
 STOP_S = 10.0
+YOURS = "your only server on this machine"
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
@@ -72,8 +73,12 @@ def start(**options: Any) -> None:
 
 
 def _address(command: Any) -> Any:
-    endpoint = click.option("--endpoint", default="", help="The server's endpoint.")
-    port = click.option("--port", type=int, help="The server's port on this machine.")
+    endpoint = click.option(
+        "--endpoint", default="", show_default=YOURS, help="The server's endpoint."
+    )
+    port = click.option(
+        "--port", type=int, show_default=YOURS, help="The server's port on this machine."
+    )
     return endpoint(port(command))
 
 
@@ -98,21 +103,21 @@ def stop(endpoint: str, port: int | None) -> None:
 
 
 @group.command()
-@click.option("--connect", default="", help="Endpoint of the server; yours here by default.")
-@click.option("--model", default="", help="Which of its models; the first by default.")
+@click.option("--connect", default="", show_default=YOURS, help="Endpoint of the server.")
+@click.option("--model", default="", show_default="the first", help="Which of its models.")
 @options_of(ServerConfig, only=("device", "threads", "log_level", "log_json"))
 def worker(connect: str, model: str, **options: Any) -> None:
     """Add a worker to a running server, until it stops or this is interrupted."""
     set_up(options["log_level"], options["log_json"])
     server = _find(connect, None)
     told = ask(server.endpoint, "join", token=server.token)
-    config = _config(told["config"] | {k: options[k] for k in ("threads", "log_level")})
+    config = _config(told["config"] | {name: options[name] for name in ("device", "threads")})
     name = model or next(iter(config.models))
     if name not in config.models:
         raise click.UsageError(f"--model {name}: the server has {', '.join(config.models)}")
     warnings.simplefilter("ignore", TruncationWarning)
     settings = WorkerSettings(
-        config=config, name=name, source=config.models[name], device=options["device"],
+        config=config, name=name, source=config.models[name], device=config.device,
         backend=told["backend"], token=server.token, identity=f"joined-{uuid.uuid4().hex[:12]}",
     )  # fmt: skip
     serve(settings, lambda: click.echo(f"ready {settings.identity}"), signals=True)

@@ -102,6 +102,8 @@ class Dispatcher:
             self._hello(identity, message, now)
         elif not self.roster.seen(identity, now):
             self._to_worker(identity, Message({"op": "who"}))
+        elif op == "heartbeat":
+            self._to_worker(identity, Message({"op": "heartbeat"}))
         elif op in ("result", "failed"):
             self._end_batch(identity, message, now)
         elif op == "bye":

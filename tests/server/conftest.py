@@ -1,6 +1,5 @@
 """Fixtures of the server's tests: a real server around a fake encoder, and a bare client."""
 
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from bertfeat_client.protocol import Message, decode_message, encode_message  # noqa: E402
+from bertfeat_server.ask import ask  # noqa: E402
 
 PATIENCE_S = 60
 
@@ -49,7 +49,7 @@ class Server:
 
     def __init__(self, folder: Path, *options: str, **environment: str) -> None:
         self.folder = folder
-        self.endpoint = ""
+        self.endpoint, self.joined = "", []
         self.environment = (
             os.environ
             | {
@@ -79,9 +79,17 @@ class Server:
         )  # fmt: skip
 
     def status(self) -> dict:
-        done = self.command("status", "--json", "--endpoint", self.endpoint)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return ask(self.endpoint, "status", timeout_s=PATIENCE_S)
+
+    def join(self, *options: str) -> subprocess.Popen:
+        """Start ``bertfeat-serve worker`` and wait until it is ready."""
+        joined = subprocess.Popen(
+            [sys.executable, "-m", "serve_main", "worker", *options],
+            stdout=subprocess.PIPE, text=True, env=self.environment,
+        )  # fmt: skip
+        self.joined.append(joined)
+        assert joined.stdout.readline().startswith("ready ")
+        return joined
 
     def pids(self) -> list[int]:
         """The processes below the supervisor."""
@@ -93,6 +101,9 @@ class Server:
             self.process.send_signal(how)
         code = self.process.wait(PATIENCE_S)
         self.process.stdout.close()
+        for joined in self.joined:
+            with joined:
+                joined.wait(PATIENCE_S)
         return code
 
 
@@ -111,6 +122,8 @@ def start(tmp_path):
 
     yield begin
     for server in servers:
+        for joined in server.joined:
+            joined.kill()
         server.end(signal.SIGKILL)
 
 

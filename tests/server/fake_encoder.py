@@ -1,7 +1,7 @@
 """An encoder of the simplest kind: a text's vector is made of its checksum and its length.
 
 Texts may ask for trouble: ``SLEEP 0.2``, ``RAISE`` (a surprise), ``CRASH`` (the process is gone),
-``HANG`` (for ever), ``SECRET`` is refused.  ``NAME.crash-once`` files make a worker die once.
+``HANG-ONCE FILE`` (for ever, while there is that file), ``SECRET`` is refused.
 """
 
 import os
@@ -29,6 +29,11 @@ def vector_of(item, scale: float = 1.0) -> np.ndarray:
     return np.array([seed % (7 + i) for i in range(DIM - 1)] + [len(text)], np.float32) * scale
 
 
+def refuse(unknown: dict) -> None:
+    if unknown:
+        raise InputError(f"unknown option(s) {', '.join(unknown)}")
+
+
 @dataclass
 class Info:
     num_tokens: np.ndarray
@@ -41,7 +46,8 @@ class FakeEncoder:
     dim, max_seq_len, num_layers, rerank_method = DIM, 32, 3, "cosine"
     runtime = SimpleNamespace(modules=SimpleNamespace(similarity="cosine", prompts={"query": "q "}))
 
-    def encode(self, items, return_info=False, scale=1.0, dtype="float32", pooling=None):
+    def encode(self, items, return_info=False, scale=1.0, pooling=None, **unknown):
+        refuse(unknown)
         if not isinstance(scale, int | float):
             raise InputError(f"scale={scale!r} is not a number")
         info = Info(np.zeros(len(items), np.int32), np.zeros(len(items), bool))
@@ -60,7 +66,8 @@ class FakeEncoder:
             ], info
         return vectors if not return_info else (vectors, info)
 
-    def extract(self, items, layers=-1, return_errors=False):
+    def extract(self, items, layers=-1, return_errors=False, **unknown):
+        refuse(unknown)
         for item in items:
             words = text_of(item).split()
             tokens = ["[CLS]", *words, "[SEP]"]
@@ -77,14 +84,12 @@ class FakeEncoder:
             raise InputError(f"texts[{row}]: expected a string, got NoneType")
         word, _, rest = text_of(item).partition(" ")
         if word == "SLEEP":
-            time.sleep(float(rest))
-        elif word == "HANG":
-            time.sleep(3600)
+            time.sleep(float(rest.split()[0]))
         elif word == "CRASH":
             os._exit(66)
-        elif word == "CRASH-ONCE" and Path(rest).exists():
+        elif word == "HANG-ONCE" and Path(rest).exists():
             Path(rest).unlink()
-            os._exit(66)
+            time.sleep(3600)
         elif word == "RAISE":
             raise RuntimeError("a surprise")
         elif word == "SECRET":
