@@ -5,12 +5,16 @@ import subprocess
 import sys
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from unittest import mock
 
 import click
 
+from bertfeat import api
 from bertfeat_tools.cli.run import run
 
+load_once = cache(api.load)
+"""Stands in for ``bertfeat.api.load`` where many commands in one process use the same model."""
 PROGRAM = "import sys; sys.path[:] = {paths!r}; from bertfeat_tools.cli import {entry}; {entry}()"
 
 

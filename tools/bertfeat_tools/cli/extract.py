@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from bertfeat.features.bucketing import ChunkSize
+from bertfeat.features.google_pairs import GooglePairs
 from bertfeat.features.token_rows import TokenRows
 from bertfeat.features.words import WORD_POOLINGS, WORD_SPLITS
 from bertfeat.features.writers.google_jsonl import GoogleJsonl
@@ -48,7 +49,7 @@ def _no_tpu(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         raise click.BadParameter("there is no TPU support here; choose a device with --device")
 
 
-@click.command(cls=GoogleCommand, context_settings=CONTEXT)
+@click.command("extract_features", cls=GoogleCommand, context_settings=CONTEXT)
 @with_options(
     click.option("--input-file", required=True, type=INPUT_FILE, help="Text, - is stdin, .gz too."),
     click.option(
@@ -140,6 +141,7 @@ def _job(ctx: click.Context, encoder: "Encoder", options: Mapping[str, Any]) -> 
         encoder.extract, layers=layers, truncate=options["truncate"], long=options["long"],
         stride=stride, max_seq_len=limit, return_errors=True,
     )  # fmt: skip
+    as_google = options["truncate"] == "right" and not windows
     size = ChunkSize(
         CHUNK_LINES, CHUNK_BYTES // (len(layers) * hidden * 4), None if windows else limit
     )
@@ -148,7 +150,7 @@ def _job(ctx: click.Context, encoder: "Encoder", options: Mapping[str, Any]) -> 
         options["output_file"],
         _format(options["format"], layers, hidden, words=options["words"]),
         TokenRows(
-            extract=extract,
+            extract=GooglePairs(extract, encoder.tokenizer, limit) if as_google else extract,
             empty=np.zeros((len(layers), 0, hidden), np.float32),
             pairs_fit=not windows,
             word_pooling=options["word_pooling"] if options["words"] else None,
