@@ -15,11 +15,12 @@ from itertools import islice
 from typing import Any
 
 from bertfeat_client.flight import Flight
-from bertfeat_client.items import Limits, Rows, listed, read_rows
+from bertfeat_client.items import PROBE, Limits, Rows, listed, read_rows
 from bertfeat_client.line import Line
 from bertfeat_client.options import EncodeKeywords, wire_options
 from bertfeat_client.protocol import Message
 from bertfeat_client.replies import Replies
+from bertfeat_client.truncation import Truncation
 
 MAX_RAGGED_ROWS = 32
 """Texts of one request for token vectors, which are far larger than the texts."""
@@ -96,14 +97,25 @@ class Call:
             return self._line.info
 
     async def model(self, name: str | None) -> dict[str, Any]:
-        """Return what the server says of a model, by default of its own default model."""
-        info = await self.info()
-        name = name or info.get("default_model")
-        models: list[dict[str, Any]] = info.get("models") or []
-        return next((model for model in models if model.get("name") == name), {})
+        """Return what the server says of a model, by default of its own default model.
+
+        A model that is still loading is waited for.
+
+        Raises:
+            NotFound: the server has no such model.
+        """
+        model = _find_model(await self.info(), name)
+        if "model_hash" not in model:
+            await self.gather(Ask.encode({"model": name}), PROBE)
+            self._line.info = None
+            model = _find_model(await self.info(), name)
+        return model
 
     async def gather(self, ask: Ask, texts: Any) -> Replies:
         """Send texts in as many requests as it takes and return all replies.
+
+        Warns:
+            TruncationWarning: texts were cut.
 
         Raises:
             InvalidRequest: these are no texts at all, or a request was refused as a whole.
@@ -115,7 +127,9 @@ class Call:
         chunks = list(rows.chunks(limits)) if rows.items or ask.may_probe else []
         messages = _each(ask.message(chunk) for chunk in chunks)
         async with aclosing(self._replies(messages, ask.in_flight)) as replies:
-            return Replies(rows, chunks, [reply async for reply in replies])
+            found = Replies(rows, chunks, [reply async for reply in replies])
+        Truncation.tell(found.truncated())
+        return found
 
     async def stream(
         self, ask: Ask, texts: Any, batch_size: int
@@ -169,6 +183,12 @@ class Call:
 
     def _next_deadline(self, is_lasting: bool) -> float:
         return self._line.now() + self._timeout_s if is_lasting else self._deadline
+
+
+def _find_model(info: Mapping[str, Any], name: str | None) -> dict[str, Any]:
+    name = name or info.get("default_model")
+    models: list[dict[str, Any]] = info.get("models") or []
+    return next((model for model in models if model.get("name") == name), {})
 
 
 async def _each(messages: Iterable[Message]) -> AsyncIterator[Message]:

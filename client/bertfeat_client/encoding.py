@@ -4,8 +4,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from typing import Any, Unpack
 
-import numpy as np
-
 from bertfeat_client.base import Base, check_count
 from bertfeat_client.call import Ask, Call
 from bertfeat_client.errors import InvalidRequest
@@ -114,7 +112,6 @@ class Encoding(Base):
         """
         replies = await self._call().gather(Ask.encode(options, "tokens"), texts)
         features = replies.checked(replies.tokens())
-        Truncation.tell(np.array([one.truncated for one in features], bool))
         return features[0] if replies.is_single else features
 
 
@@ -125,7 +122,6 @@ async def encode(
     replies = await call.gather(Ask.encode(options), texts)
     vectors, info = replies.vectors(), replies.info()
     result = vectors[0] if replies.is_single else vectors
-    Truncation.tell(info.truncated)
     return (result, info) if return_info else replies.checked(result)
 
 

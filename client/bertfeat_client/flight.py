@@ -21,12 +21,12 @@ from bertfeat_client.errors import (
 from bertfeat_client.protocol import Message, encode_message
 from bertfeat_client.transport import Frames, Waiter
 
-NOT_TWICE = frozenset({"index_add", "index_delete", "stop"})
+NOT_TWICE = frozenset({"index_delete", "stop"})
 """Operations that are not sent again when nobody knows whether they were done."""
 NOT_AGAIN = frozenset({"stop"})
 """Operations that are not tried again even if they were refused."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
-MAX_TIMEOUT_S = 30 * 86_400
+MAX_TIMEOUT_MS = 86_400_000
 
 
 @dataclass(eq=False)
@@ -56,7 +56,7 @@ class Request:
 
     def frames(self, timeout_s: float) -> Frames:
         """Return what to send, with the time that is left."""
-        timeout_ms = int(min(max(timeout_s, 0), MAX_TIMEOUT_S) * 1000)
+        timeout_ms = int(min(max(timeout_s * 1000, 1), MAX_TIMEOUT_MS))
         header = self.message.header | {"id": self.id, "timeout_ms": timeout_ms}
         return encode_message(Message(header, self.message.items))
 

@@ -7,8 +7,8 @@ from typing import Any
 from bertfeat_client.errors import InvalidRequest
 
 EXPECTED = "a string, a tuple of two strings or a list of strings"
-MAX_REQUEST_CHARS = 1_000_000
-"""A request of several texts holds no more, so that memory stays bounded on both sides."""
+MAX_REQUEST_CHARS = 250_000
+"""A request of several texts holds no more, so that a few of them fit into a server's queue."""
 
 PROBE = "a"
 """Sent in place of no texts at all: its answer tells the vectors' shape and dtype."""

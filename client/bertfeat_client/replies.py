@@ -89,6 +89,12 @@ class Replies:
             result[chunk.numbers] = part[: len(chunk.numbers)]
         return result
 
+    def truncated(self) -> np.ndarray:
+        """Return whether each row was cut, bool (n,); False where the replies do not tell."""
+        is_told = all("truncated" in reply.arrays for _, reply in self._parts)
+        nowhere = np.zeros((), bool)
+        return self.array("truncated", nowhere) if is_told else np.zeros(self._count, bool)
+
     def items(self) -> list[Any]:
         """Return the replies' items, one for each row; None for failed rows."""
         result: list[Any] = [None] * self._count

@@ -1,5 +1,6 @@
 """The calls that compare, order and find texts."""
 
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -90,22 +91,22 @@ class Searching(Encoding):
         texts: Any,
         ids: Iterable[int] | None = None,
         metadata: Iterable[Mapping[str, Any] | None] | None = None,
+        *,
+        replace: bool = False,
     ) -> np.ndarray:
         """Put texts into the server's index.
 
         Large numbers go in several requests, one after the other: after an error, earlier ones
-        have been added.
+        have been added.  A request that is sent again after a server restart adds nothing twice.
 
         Args:
             texts: as for :meth:`encode`.
             ids: a number for each text; the index numbers them itself by default.
             metadata: a JSON object for each text.
+            replace: whether texts take the place of those that have their ids.
 
         Returns:
             int64 (n,): the ids; -1 for rows that failed.
-
-        Raises:
-            ConnectionLost: it is not known whether the texts were added.
         """
         items, is_single = listed(texts)
         given = {"ids": ids, "metadata": metadata}
@@ -115,10 +116,14 @@ class Searching(Encoding):
         }  # fmt: skip
 
         def options(rows: Rows) -> dict[str, Any]:
-            return {
-                name: [column[number] for number in rows.numbers]
-                for name, column in columns.items()
-            }
+            return (
+                {"request_id": uuid.uuid4().hex}
+                | ({"replace": True} if replace else {})
+                | {
+                    name: [column[number] for number in rows.numbers]
+                    for name, column in columns.items()
+                }
+            )
 
         replies = await self._call().gather(Ask("index_add", options, in_flight=1), items)
         added = replies.array("ids", np.zeros((), np.int64))
@@ -126,7 +131,12 @@ class Searching(Encoding):
         return replies.checked(added[0] if is_single else added)
 
     async def index_delete(self, ids: Iterable[int]) -> int:
-        """Take texts out of the server's index by their ids; return how many there were."""
+        """Take texts out of the server's index by their ids; return how many there were.
+
+        Raises:
+            ConnectionLost: it is not known whether they were taken out; it does no harm to ask
+                again.
+        """
         options = {"ids": plain("ids", ids)}
         return int((await self._call().ask("index_delete", options=options)).get("deleted", 0))
 
@@ -142,8 +152,10 @@ async def _cross_encoder(call: Call, model: str | None) -> str | None:
     """Return the name of the model that scores pairs, if there is one."""
     if model is not None:
         return model if (await call.model(model)).get("cross_encoder") else None
-    models = (await call.info()).get("models") or []
-    return next((str(one["name"]) for one in models if one.get("cross_encoder")), None)
+    for name in [one["name"] for one in (await call.info()).get("models") or []]:
+        if (await call.model(name)).get("cross_encoder"):
+            return str(name)
+    return None
 
 
 async def _scores(call: Call, model: str, query: str, texts: list[Any]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from types import FrameType
 
 import numpy as np
 
@@ -49,6 +50,10 @@ class Truncation:
 def _level_of_caller() -> int:
     """Return the ``stacklevel``, for the function that called, of the first foreign frame."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
+    while frame.f_back is not None and _package_of(frame) == PACKAGE:
         level, frame = level + 1, frame.f_back
     return level
+
+
+def _package_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]

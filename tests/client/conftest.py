@@ -55,6 +55,7 @@ class FakeServer:
         self.requests: list[Message] = []
         self.cancelled: list[str] = []
         self.index: dict[int, tuple[str, Any]] = {}
+        self.changes: dict[str, list[int]] = {}
         self.instead: Callable[[Message], list[Any] | None] = lambda request: None
 
     vector_of = staticmethod(vector_of)
@@ -162,11 +163,13 @@ class FakeServer:
 
     def _index_add(self, request: Message) -> Message:
         options = request.header["options"]
-        ids = options.get("ids") or [len(self.index) + i for i in range(len(request.items))]
+        fresh = [len(self.index) + number for number in range(len(request.items))]
+        ids = self.changes.setdefault(options["request_id"], options.get("ids") or fresh)
         metadata = options.get("metadata") or [None] * len(ids)
         for number, item, about in zip(ids, request.items, metadata, strict=True):
             self.index[number] = (text_of(item), about)
-        return self.reply(request, arrays={"ids": np.array(ids, np.int64)})
+        truncated = np.array([len(text_of(item).split()) > 4 for item in request.items])
+        return self.reply(request, arrays={"ids": np.array(ids, np.int64), "truncated": truncated})
 
     def _index_delete(self, request: Message) -> Message:
         deleted = [self.index.pop(number, None) for number in request.header["options"]["ids"]]

@@ -172,17 +172,34 @@ def test_limits_are_asked_for_again_after_a_reconnect(client, fake, transport):
     assert [len(request.items) for request in fake.requests[-2:]] == [2, 2]
 
 
-def test_an_addition_is_not_repeated_when_the_connection_breaks(client, fake, transport):
+def test_a_deletion_is_not_repeated_when_the_connection_breaks(client, fake, transport):
     def vanish(request):
+        fake._index_delete(request)
+        transport.disconnect()
+        transport.connect(1)
+        return []
+
+    client.index_add(["a", "b"])
+    fake.instead = only("index_delete", vanish)
+    with pytest.raises(ConnectionLost, match="may or may not have been done"):
+        client.index_delete([0])
+    assert fake.ops().count("index_delete") == 1 and list(fake.index) == [1]
+
+
+def test_an_addition_is_repeated_under_the_name_that_it_had(client, fake, transport):
+    def vanish(request):
+        if fake.ops().count("index_add") > 1:
+            return None
         fake._index_add(request)
         transport.disconnect()
         transport.connect(1)
         return []
 
     fake.instead = only("index_add", vanish)
-    with pytest.raises(ConnectionLost, match="may or may not have been done"):
-        client.index_add(["a", "b"])
-    assert fake.ops().count("index_add") == 1 and len(fake.index) == 2
+    assert client.index_add(["a", "b"]).tolist() == [0, 1]
+    first, second = [r for r in fake.requests if r.header["op"] == "index_add"]
+    assert first.header["options"]["request_id"] == second.header["options"]["request_id"]
+    assert len(fake.index) == 2
 
 
 def test_an_addition_that_was_refused_is_tried_again(client, fake):

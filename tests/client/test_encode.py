@@ -230,7 +230,7 @@ def test_the_servers_limits_are_asked_for_once(client, fake):
 
 def test_texts_of_a_request_are_bounded_in_characters(client, fake):
     fake.info["limits"] = {"max_request_texts": 1000, "max_text_chars": 400_000}
-    client.encode(["x" * 300_000] * 7)
+    client.encode(["x" * 80_000] * 7)
     assert [len(request.items) for request in fake.requests[1:]] == [3, 3, 1]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bertfeat_client import Hit, Ranked, RowErrors
+from bertfeat_client import Hit, Ranked, RowErrors, TruncationWarning
 from bertfeat_client.errors import InvalidRequest
 from bertfeat_client.similarity import similarity
 
@@ -83,7 +83,7 @@ def test_the_cosine_uses_the_models_prompts(client, fake):
 
 
 def test_a_cross_encoder_on_the_server_orders_documents(client, fake):
-    fake.info["models"].append({"name": "cross", "cross_encoder": True})
+    fake.info["models"].append({"name": "cross", "cross_encoder": True, "model_hash": "c"})
     documents = ["four", "a", "seven...", "to", "nine letters"]
     ranking = client.rerank("query", documents, 3)
     assert ranking.method == "cross-encoder"
@@ -93,9 +93,24 @@ def test_a_cross_encoder_on_the_server_orders_documents(client, fake):
 
 
 def test_a_model_that_is_named_decides_how_documents_are_ordered(client, fake):
-    fake.info["models"].append({"name": "cross", "cross_encoder": True})
+    fake.info["models"].append({"name": "cross", "cross_encoder": True, "model_hash": "c"})
     assert client.rerank("q", ["a"], model="fake").method == "cosine"
     assert client.rerank("q", ["a"], model="cross").method == "cross-encoder"
+
+
+def test_a_model_that_is_still_loading_is_waited_for(client, fake):
+    loaded = dict(fake.info["models"][0], prompts=["query"], cross_encoder=True)
+    fake.info["models"][0] = {"name": "fake"}
+
+    def load(request):
+        if request.header["op"] == "encode":
+            fake.info["models"][0] = loaded
+        return None
+
+    fake.instead = load
+    assert client.rerank("q", ["a"]).method == "cross-encoder"
+    np.testing.assert_array_equal(client.encode_query("a"), fake.vector_of("querya"))
+    assert fake.ops() == ["info", "encode", "info", "score", "encode"]
 
 
 def test_equal_scores_keep_the_documents_order(client, fake):
@@ -184,6 +199,16 @@ def test_additions_go_one_request_after_the_other(client, fake):
     ids = client.index_add([f"text {n}" for n in range(20)])
     np.testing.assert_array_equal(ids, np.arange(20))
     assert order == ["info", *["index_add"] * 5]
+
+
+def test_cut_texts_are_told_when_they_are_added(client):
+    with pytest.warns(TruncationWarning, match=r"1 text\(s\).*texts\[1\]"):
+        client.index_add(["a", "a b c d e f g"])
+
+
+def test_texts_may_take_the_place_of_others(client, fake):
+    client.index_add(["a"], ids=[5], replace=True)
+    assert fake.requests[-1].header["options"]["replace"] is True
 
 
 def test_one_bare_string_is_added_as_one(client):
