@@ -21,7 +21,6 @@ VOCABULARIES = {
     "bert-base-chinese": False,
     "bert-base-multilingual-cased": False,
 }
-CASES = [*VOCABULARIES.items(), ("bert-base-chinese", True)]
 NO_TEXT = ("vocab", "fixtures")
 SAMPLE = 400
 CHUNK = 5000
@@ -90,7 +89,7 @@ def test_ids_are_those_of_transformers(name, folders, some_lines):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "lowercase"), CASES)
+@pytest.mark.parametrize(("name", "lowercase"), VOCABULARIES.items())
 def test_ids_of_every_line_are_those_of_transformers(
     name, lowercase, folders, every_line, tmp_path
 ):
@@ -179,9 +178,3 @@ def test_offsets_cut_each_token_out_of_its_line(name, folders, some_lines):
             words.setdefault(word, []).append(piece)
         assert list(words) == list(range(len(words))), line
         assert list(map("".join, words.values())) == list(google_words(line, False)), line
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "lowercase"), CASES)
-def test_ids_of_every_line_are_those_of_googles_algorithm(name, lowercase, folders, every_line):
-    assert_ids_are_those_of_googles_algorithm(folders / name, lowercase, every_line)
