@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,8 @@ BURST = 512
 """Messages read from one socket before the others get their turn."""
 MAX_MESSAGE_BYTES = 256 * 2**20
 LINGER_MS = 2000
+# Plain integers, as arithmetic with zmq's enumerations costs more than the sending.
+MORE, LAST = int(zmq.SNDMORE | zmq.NOBLOCK), int(zmq.NOBLOCK)
 COMMANDS = "inproc://commands"
 Socket = zmq.Socket[bytes]
 logger = logging.getLogger(__name__)
@@ -99,15 +101,15 @@ class Broker:
         if self._commands in ready:
             self._obey(self._commands.recv_json())
         if self._workers in ready:
-            for frames in _burst(self._workers, copy=False):
+            for frames in _burst(self._workers):
                 identity = frames[0].bytes.decode("latin-1")
                 try:
                     self._dispatcher.from_worker(identity, frames[1:], time.monotonic())
                 except Exception:
                     logger.exception("a message of worker %s could not be taken", identity)
         if self._clients in ready:
-            for frames in _burst(self._clients, copy=True):
-                self._dispatcher.from_client(frames[0], frames[1:], time.monotonic())
+            for frames in _burst(self._clients):
+                self._dispatcher.from_client(frames[0].bytes, frames[1:], time.monotonic())
 
     def _obey(self, command: Any) -> None:
         if command["command"] == "gone":
@@ -123,7 +125,10 @@ class Broker:
             to_client, identity, frames = outbox.popleft()
             router = self._clients if to_client else self._workers
             try:
-                router.send_multipart([identity, *frames], zmq.NOBLOCK, copy=False)
+                router.send(identity, MORE)
+                for frame in frames[:-1]:
+                    router.send(frame, MORE, copy=False)
+                router.send(frames[-1], LAST, copy=False)
             except zmq.Again:
                 logger.warning("a peer reads too slowly; a message to it was dropped")
             except zmq.ZMQError as error:
@@ -138,12 +143,15 @@ class Broker:
             self._dispatcher.worker_gone(identity.decode("latin-1"), "cannot be reached")
 
 
-def _burst(router: Socket, copy: bool) -> Any:
+def _burst(router: Socket) -> Iterator[list[zmq.Frame]]:
     for _ in range(BURST):
         try:
-            yield router.recv_multipart(zmq.NOBLOCK, copy=copy)
+            frames = [router.recv(LAST, copy=False)]
         except zmq.Again:
             return
+        while frames[-1].more:
+            frames.append(router.recv(LAST, copy=False))
+        yield frames
 
 
 def _bound(router: Socket) -> str:

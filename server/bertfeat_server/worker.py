@@ -77,11 +77,13 @@ class EncoderHandler:
     def describe(self) -> dict[str, Any]:
         """Return what ``info`` says of the model."""
         encoder, modules = self.encoder, self.encoder.runtime.modules
-        return self._info | {
+        return {
             "dim": encoder.dim,
             "max_seq_len": encoder.max_seq_len,
             "layers": encoder.num_layers,
+            "precision": encoder.precision,
             "precision_reason": encoder.precision_reason,
+            "model_hash": encoder.model_hash,
             "cross_encoder": encoder.rerank_method == "cross-encoder",
             "similarity": modules.similarity,
             "prompts": sorted(modules.prompts),
