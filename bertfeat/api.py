@@ -26,9 +26,9 @@ DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 
 class Ranked(NamedTuple):
-    """A document's place in the input and its score."""
+    """A document (its place in the input) and its score."""
 
-    index: int
+    document: int
     score: float
 
 

@@ -232,7 +232,7 @@ def test_cross_encoders_score_pairs(tiny_bert, saved):
     np.testing.assert_allclose(scores[:, 0], expected.predict(pairs), atol=1e-5)
     ranked = encoder.rerank("the cat", [document for _, document in pairs], k=3)
     assert encoder.rerank_method == "cross-encoder"
-    assert [r.index for r in ranked] == np.argsort(-scores[:, 0], kind="stable")[:3].tolist()
+    assert [r.document for r in ranked] == np.argsort(-scores[:, 0], kind="stable")[:3].tolist()
 
 
 def test_rerank_without_a_cross_encoder_is_cosine(tiny_bert):
