@@ -15,6 +15,7 @@ from bertfeat_tools.parity import Figure, count_changed
 from bertfeat_tools.parity_table import as_table
 
 PRETRAINED = ("pooler", "masked_lm", "next_sentence")
+LINES = "the cat\nThe Dog\n\nhello world\nHELLO\n"
 
 
 @pytest.fixture
@@ -154,8 +155,10 @@ def test_show_finds_the_revision_in_the_hubs_cache(models, tiny_bert, tmp_path):
     [
         (("pooler",), {"pooled"}),
         (PRETRAINED, {"masked lm probabilities", "next sentence probabilities"}),
-        (("pooler", "classifier"), {"classifier probabilities"}),
-        (("span",), {"span probabilities"}),
+        pytest.param(
+            ("pooler", "classifier"), {"classifier probabilities"}, marks=pytest.mark.slow
+        ),
+        pytest.param(("span",), {"span probabilities"}, marks=pytest.mark.slow),
     ],
 )
 def test_verify_compares_every_output_with_transformers(models, tiny_bert, heads, outputs):
@@ -173,12 +176,17 @@ def test_verify_compares_every_output_with_transformers(models, tiny_bert, heads
     assert 0 < max(figure["error"] for figure in figures) < 2e-5
 
 
-def test_verify_compares_sentence_vectors_too(models, sentence_folder):
+def test_verify_compares_sentence_vectors_and_every_line_of_a_file(
+    models, sentence_folder, tmp_path
+):
     pytest.importorskip("sentence_transformers")
-    code, out, _ = models("verify", sentence_folder, "--json")
-    figures = {json.loads(line)["what"]: json.loads(line) for line in out.splitlines()}
+    (tmp_path / "lines.txt").write_text(LINES)
+    arguments = ("--texts", tmp_path / "lines.txt", "--json")
+    code, out, _ = models("verify", sentence_folder, *arguments)
+    figures = {row["what"]: row["error"] for row in map(json.loads, out.splitlines())}
     assert code == 0
-    assert figures["sentence vectors"]["error"] <= 1e-5
+    assert 0 < figures["sentence vectors"] <= 1e-5
+    assert figures["lines of lines.txt with other token ids, of 5"] == 0
 
 
 def test_verify_reads_a_google_folder_and_compares_it_with_its_original(
@@ -195,12 +203,17 @@ def test_verify_reads_a_google_folder_and_compares_it_with_its_original(
         assert "FAIL" not in out
 
 
-def test_verify_against_other_weights_fails(models, tiny_bert):
+def test_verify_against_another_model_fails_in_weights_and_in_tokens(models, tiny_bert, tmp_path):
+    """The other one is cased, so exactly the lines with capitals come out otherwise."""
     pytest.importorskip("transformers")
-    code, out, _ = models("verify", tiny_bert(seed=1), "--against", tiny_bert(seed=2))
+    (tmp_path / "lines.txt").write_text(LINES)
+    other = tiny_bert(seed=2, lowercase=False)
+    arguments = ("--against", other, "--texts", tmp_path / "lines.txt")
+    code, out, _ = models("verify", tiny_bert(seed=1), *arguments)
     assert code == 1
-    rows = {line[:14]: line for line in out.splitlines()}
-    assert rows["hidden state 2"].endswith("FAIL")
+    rows = {line[:14]: line.split() for line in out.splitlines()}
+    assert rows["hidden state 2"][-1] == "FAIL"
+    assert rows["lines of lines"][-3:] == ["2", "0", "FAIL"]
     assert "over their limits" in out
 
 

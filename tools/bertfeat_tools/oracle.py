@@ -64,10 +64,10 @@ class Oracle:
             .eval()
         )
 
-    def input_ids(self, item: str | tuple[str, str]) -> list[int]:
-        """Return the token ids of a text or a pair, specials included, uncut."""
-        columns = [[text] for text in _texts(item)]  # alone, an empty second text would be no pair
-        ids: list[int] = self._tokenizer(*columns, verbose=False)["input_ids"][0]
+    def input_ids(self, items: Sequence[str | tuple[str, str]]) -> list[list[int]]:
+        """Return the token ids of texts, or of pairs, specials included, uncut."""
+        columns = zip(*map(_texts, items), strict=True)
+        ids: list[list[int]] = self._tokenizer(*map(list, columns), verbose=False)["input_ids"]
         return ids
 
     def run(self, items: Sequence[str | tuple[str, str]], max_length: int) -> list[Outputs]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,15 @@ import numpy as np
 
 from bertfeat.checkpoints import ModelFolder, convert, read
 from bertfeat.errors import TruncationWarning
+from bertfeat.features.reader import open_lines
+from bertfeat.tokenization import Encoding
 from bertfeat_tools.oracle import Oracle, Outputs
 
 if TYPE_CHECKING:
     from bertfeat import Encoder
 
 LAYER_LIMIT, HEAD_LIMIT = 2e-5, 1e-5
+LINES_AT_ONCE = 1000
 FORMATS = ("google", "huggingface", "sentence-transformers")
 TEXTS = (
     "The quick brown fox jumps over the lazy dog.",
@@ -66,12 +70,15 @@ class Figure:
         return self.error <= self.limit
 
 
-def figures(folder: Path, against: Path | None = None) -> Iterator[Figure]:
+def figures(
+    folder: Path, against: Path | None = None, texts: Sequence[str] = ()
+) -> Iterator[Figure]:
     """Yield the figures of a model, one after the other.
 
     Args:
         folder: a model of any format.
         against: a Hugging Face folder that transformers reads instead of `folder`.
+        texts: files of which every line is tokenized by both.
     """
     from bertfeat import Encoder
 
@@ -81,7 +88,10 @@ def figures(folder: Path, against: Path | None = None) -> Iterator[Figure]:
     with _readable(model, against) as theirs:
         oracle = Oracle(theirs)
     bare = _without_prompt(encoder)
-    yield _token_ids(bare, oracle)
+    yield Figure("texts and pairs with other token ids", "", _other_ids(bare, oracle, TEXTS)
+                 + _other_ids(bare, oracle, PAIRS), 0)  # fmt: skip
+    for path in texts:
+        yield _lines_with_other_ids(bare, oracle, path)
     for scene, items in _scenes(longest):
         yield from _outputs(bare, oracle, scene, items)
     if model.sentence is not None and against is None and find_spec("sentence_transformers"):
@@ -140,10 +150,23 @@ def _scenes(longest: int) -> list[tuple[str, Sequence[Any]]]:
     ]
 
 
-def _token_ids(encoder: "Encoder", oracle: Oracle) -> Figure:
-    items: list[Any] = [*TEXTS, *PAIRS]
-    wrong = sum(encoder.tokenizer.encode(i).input_ids != oracle.input_ids(i) for i in items)
-    return Figure(f"texts and pairs of {len(items)} with other token ids", "", wrong, 0)
+def _other_ids(encoder: "Encoder", oracle: Oracle, items: Sequence[Any]) -> int:
+    ours = encoder.tokenizer.encode_batch(items)
+    theirs = oracle.input_ids(items)
+    return sum(
+        not isinstance(mine, Encoding) or mine.input_ids != their_ids
+        for mine, their_ids in zip(ours, theirs, strict=True)
+    )
+
+
+def _lines_with_other_ids(encoder: "Encoder", oracle: Oracle, path: str) -> Figure:
+    wrong, count = 0, 0
+    with open_lines(path) as reader:
+        lines = (line.text for line in reader)
+        while some := list(islice(lines, LINES_AT_ONCE)):
+            wrong += _other_ids(encoder, oracle, some)
+            count += len(some)
+    return Figure(f"lines of {Path(path).name} with other token ids, of {count}", "", wrong, 0)
 
 
 def _outputs(

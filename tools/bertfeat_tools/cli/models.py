@@ -78,9 +78,15 @@ def show(model: str, as_json: bool, offline: bool) -> None:
     "--against", type=FOLDER, metavar="FOLDER", show_default="the model's own",
     help="The Hugging Face folder that transformers reads.",
 )  # fmt: skip
+@click.option(
+    "--texts", multiple=True, type=click.Path(exists=True, dir_okay=False), show_default="none",
+    help="A text file of which every line is tokenized by both; repeatable.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as it comes.")
 @OFFLINE
-def verify(model: str, against: Path | None, as_json: bool, offline: bool) -> int:
+def verify(
+    model: str, against: Path | None, texts: tuple[str, ...], as_json: bool, offline: bool
+) -> int:
     """Compare MODEL, a name or a folder, with what transformers computes from it in float32.
 
     Token ids, every hidden state and attention, and the heads: on a padded batch, on pairs and on
@@ -94,7 +100,7 @@ def verify(model: str, against: Path | None, as_json: bool, offline: bool) -> in
 
     folder = resolve(model, offline=offline)
     found = []
-    for figure in figures(folder, against):
+    for figure in figures(folder, against, texts):
         found.append(figure)
         if as_json:
             click.echo(json.dumps(vars(figure) | {"passed": figure.passed}))
