@@ -4,16 +4,17 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 
 from bertfeat.checkpoints import model_hash
 from bertfeat.config import EncoderConfig
-from bertfeat.errors import NotTrainedForSimilarity, RowErrors
+from bertfeat.errors import RowErrors
 from bertfeat.features import heads
 from bertfeat.features.options import EncodeKeywords, EncodeOptions
-from bertfeat.features.pooled import EncodeInfo, encode_items
+from bertfeat.features.pooled import EncodeInfo, encode_items, warn_of_plain_bert
+from bertfeat.features.ranking import Ranked, best
 from bertfeat.features.runtime import Runtime
 from bertfeat.features.texts import as_items, iterate
 from bertfeat.features.tokens import TokenFeatures, WindowOptions, extract_items
@@ -23,13 +24,6 @@ from bertfeat.tokenization import Tokenizer
 Vectors = np.ndarray | list[np.ndarray]
 QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-
-
-class Ranked(NamedTuple):
-    """A document (its place in the input) and its score."""
-
-    document: int
-    score: float
 
 
 class Encoder:
@@ -127,7 +121,9 @@ class Encoder:
         chosen = EncodeOptions.from_mapping(options)
         items, single = as_items(texts)
         vectors, info = encode_items(self.runtime, items, chosen)
-        self._notice(chosen)
+        if self._notice_due and chosen.pooling is None and chosen.layers is None:
+            self._notice_due = False
+            warn_of_plain_bert(self.folder.name, stacklevel=2)
         info.warn_if_truncated(self.runtime.limit(chosen), stacklevel=2)
         result = vectors[0] if single else vectors
         if return_info:
@@ -221,8 +217,7 @@ class Encoder:
         else:
             asked = self.encode_query(query, normalize=True)
             scores = self.encode_document(items, normalize=True) @ asked
-        best = np.argsort(-scores, kind="stable")[:k]
-        return [Ranked(int(index), float(scores[index])) for index in best]
+        return best(scores, k)
 
     def warm_up(self) -> None:
         """Compile the default computation, so that the first real call is not slow."""
@@ -251,14 +246,3 @@ class Encoder:
             return options
         prompts = self.runtime.modules.prompts
         return options | {"prompt": next((prompts[name] for name in names if name in prompts), "")}
-
-    def _notice(self, options: EncodeOptions) -> None:
-        if self._notice_due and options.pooling is None and options.layers is None:
-            self._notice_due = False
-            warnings.warn(
-                f"{self.folder.name} is a plain BERT: the mean of its last layer is returned, "
-                "which was not trained for similarity; choose pooling and layers yourself, or a "
-                "sentence-transformers model",
-                NotTrainedForSimilarity,
-                stacklevel=3,
-            )

@@ -1,7 +1,7 @@
 """Every error that the library raises, so that callers can catch by kind.
 
 BertFeatError
- ├ ConfigError (ValueError)        a configuration asks for what cannot be, all reasons in one message
+ ├ ConfigError (ValueError)        a configuration asks for what cannot be; all reasons at once
  ├ VocabularyError (ValueError)    a tokenizer's files are missing, damaged or contradict the model
  ├ CheckpointError                 a weight file is damaged, cut off or not what it says
  │  ├ TensorMismatch               tensors are missing, unexpected or of another shape (one table)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bertfeat.engine.batching import Inputs
-from bertfeat.errors import InputError, NonFiniteError, TruncationWarning
+from bertfeat.errors import InputError, NonFiniteError, NotTrainedForSimilarity, TruncationWarning
 from bertfeat.features.dtypes import convert
 from bertfeat.features.options import EncodeOptions
 from bertfeat.features.program import FeatureProgram
@@ -97,6 +97,16 @@ def non_finite(row: int) -> NonFiniteError:
     return NonFiniteError(
         f"texts[{row}]: the model computed NaN or infinity; the vector is withheld. "
         "Try precision='float32' and check the model's weights"
+    )
+
+
+def warn_of_plain_bert(name: str, stacklevel: int) -> None:
+    """Say that a model's own pooling was not trained for similarity."""
+    warnings.warn(
+        f"{name} is a plain BERT: the mean of its last layer is returned, which was not trained "
+        "for similarity; choose pooling and layers yourself, or a sentence-transformers model",
+        NotTrainedForSimilarity,
+        stacklevel=stacklevel + 1,
     )
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -11,8 +12,15 @@ from hypothesis import strategies as st
 
 import reference
 from bertfeat import Encoder
-from bertfeat.errors import InputError, MissingHead, NonFiniteError, RowErrors
-from bertfeat.errors import NotTrainedForSimilarity, TextTooLong, TruncationWarning
+from bertfeat.errors import (
+    InputError,
+    MissingHead,
+    NonFiniteError,
+    NotTrainedForSimilarity,
+    RowErrors,
+    TextTooLong,
+    TruncationWarning,
+)
 from bertfeat.features.dtypes import convert
 from tiny_bert import WORDS
 
@@ -295,3 +303,11 @@ def test_quantization_equals_sentence_transformers():
     for dtype in ("int8", "uint8", "binary", "ubinary"):
         expected = quantize(vectors, precision=dtype, ranges=ranges)
         np.testing.assert_array_equal(convert(vectors, dtype, ranges), expected)
+
+
+def test_row_errors_survive_pickling():
+    error = RowErrors({3: InputError("texts[3] is bad")}, np.ones(2))
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error)
+    assert isinstance(again.errors[3], InputError)
+    np.testing.assert_array_equal(again.vectors, error.vectors)
