@@ -163,7 +163,9 @@ class Dispatcher:
             self._accept(identity, message, now)
 
     def _accept(self, identity: bytes, message: Message, now: float) -> None:
-        if self.draining:
+        # With the token comes what the index process needs for requests that were let in before.
+        inside = self.control.knows_token(message)
+        if self.draining and not inside:
             raise errors.ShuttingDown("the server is stopping and takes no new requests")
         request = parse(message, self.config, self.roster.max_seq_len)
         if request.op in INDEX_OPS and not (self.config.index or self.roster.offers(request.op)):
@@ -172,7 +174,7 @@ class Dispatcher:
         if job is None:
             return
         try:
-            self.scheduler.add(job, now)
+            self.scheduler.add(job, now, bounded=not inside)
         except errors.Overloaded as error:
             self.ledger.fail(job.ticket, error)
 

@@ -46,13 +46,19 @@ class Scheduler:
         self._numbers = itertools.count(1)
         self._rate = FIRST_RATE
 
-    def add(self, job: Job, now: float) -> None:
+    def add(self, job: Job, now: float, bounded: bool = True) -> None:
         """Queue a job.
+
+        Args:
+            job: what to compute.
+            now: the present.
+            bounded: whether the bound of the queue holds for it.
 
         Raises:
             Overloaded: the queue is full; the error says when to come back.
         """
-        if self.queued_tokens and self.queued_tokens + job.waiting > self.max_queue_tokens:
+        full = self.queued_tokens + job.waiting > self.max_queue_tokens
+        if bounded and full and self.queued_tokens:
             raise Overloaded(
                 f"{self.queued_tokens} tokens wait already and this request adds {job.waiting}; "
                 f"the server queues at most {self.max_queue_tokens}",

@@ -285,6 +285,20 @@ def test_draining_answers_what_was_taken_and_refuses_what_is_new():
     assert stage.pump().batches[-1][1].header["op"] == "drain"
 
 
+def test_what_the_index_needs_for_a_running_search_is_let_in_while_draining_and_when_full():
+    stage = Stage(index="/index", max_queue_tokens=30).hello()
+    stage.hello("i", model=None, ops=["search"]).client("search", ["q"], name="1")
+    stage.client(items=["x"], name="2").client(items=["y" * 90] * 3, name="3")
+    stage.dispatcher.drain(stage.now)
+    stage.client(items=["z" * 90] * 3, name="4", caller=b"index", token=TOKEN)
+    assert stage.replies == []
+    stage.client(items=["z"], name="5", caller=b"index", token="guess")
+    assert stage.error["code"] == "shutting_down"
+    stage.play()
+    assert {m.header["id"] for _, m in stage.replies} == {"1", "2", "3", "4", "5"}
+    assert stage.dispatcher.drained
+
+
 def test_draining_has_a_bound():
     stage = Stage(drain_timeout_s=5).hello().client()
     stage.dispatcher.drain(stage.now)
