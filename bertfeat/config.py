@@ -99,8 +99,8 @@ class EncoderConfig:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         present = {k: v for k, v in values.items() if given is None or k in given}
         problems = [_wrong_number(key, value) for key, value in present.items()]
-        hidden, heads = present.get("hidden_size"), present.get("num_attention_heads")
-        if _is_count(hidden) and _is_count(heads) and hidden % heads:
+        hidden, heads = present.get("hidden_size", 0), present.get("num_attention_heads", 0)
+        if _is_count(hidden) and _is_count(heads) and int(hidden) % int(heads):
             problems.append(f"num_attention_heads={heads} does not divide hidden_size={hidden}")
         if (act := values["hidden_act"]) not in ACTIVATIONS:
             problems.append(f"hidden_act={act!r} is none of {', '.join(ACTIVATIONS)}")

@@ -58,8 +58,9 @@ class Bert(keras.Model):
 
     def build(self, _: Any = None) -> None:
         """Create every weight."""
-        for layer in (self.embeddings, *self.encoder_layers):
-            layer.build(None)
+        self.embeddings.build()
+        for layer in self.encoder_layers:
+            layer.build()
         for head in self.heads:
             if head in HEADS:
                 getattr(self, head).build((None, self.config.hidden_size))

@@ -23,7 +23,7 @@ def convert(vectors: np.ndarray, dtype: str, ranges: np.ndarray) -> np.ndarray:
     if dtype == "float32":
         return vectors
     if dtype == "float16":
-        return vectors.astype(np.float16)
+        return np.asarray(vectors, np.float16)
     if dtype == "bfloat16":
         return round_to_bfloat16(vectors)
     if dtype in ("binary", "ubinary"):
@@ -32,7 +32,7 @@ def convert(vectors: np.ndarray, dtype: str, ranges: np.ndarray) -> np.ndarray:
     start, stop = ranges[:, : vectors.shape[-1]]
     step = np.where(stop > start, (stop - start) / 255, 1)
     levels = np.clip(np.floor((vectors - start) / step), 0, 255)
-    return levels.astype(np.uint8) if dtype == "uint8" else (levels - 128).astype(np.int8)
+    return np.asarray(levels, np.uint8) if dtype == "uint8" else np.asarray(levels - 128, np.int8)
 
 
 def round_to_bfloat16(values: np.ndarray) -> np.ndarray:

@@ -169,7 +169,7 @@ def _pooling_inputs(
     if prompt and not runtime.modules.include_prompt:
         # As sentence-transformers counts it: [CLS] and the prompt, without the closing [SEP].
         mask[:, : len(runtime.tokenizer.encode(prompt).input_ids) - 1] = 0
-    extra = {"pooling_mask": mask}
+    extra: Inputs = {"pooling_mask": mask}
     if {"first", "last"} & set(spec.pooling):
         step = 1 if "first" in spec.pooling else -1
         index = np.zeros(len(mask), np.int32)
