@@ -1,8 +1,10 @@
 """Fixtures shared by all tests: data, models and ZeroMQ contexts that must come to an end."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib.abc import MetaPathFinder
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +15,27 @@ from tiny_bert import write_bert
 
 ROOT = Path(__file__).resolve().parent.parent
 TERMINATION_S = 10
+ORACLES = ("sentence_transformers", "seqeval", "torch", "torchcrf", "transformers")
+
+
+class SkipsOracles(MetaPathFinder):
+    """Skips whatever test or file imports a package that we only compare with."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Skip where an oracle is imported; all else is for other finders."""
+        if fullname in ORACLES:
+            pytest.skip(f"{fullname}: an oracle, left out here", allow_module_level=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for environments in which the oracles cannot live."""
+    parser.addoption("--without-oracles", action="store_true", help="skip what compares with them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out the oracles if so told."""
+    if config.getoption("--without-oracles"):
+        sys.meta_path.insert(0, SkipsOracles())
 
 
 @pytest.fixture(scope="session")
