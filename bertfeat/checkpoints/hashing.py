@@ -4,6 +4,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from bertfeat.checkpoints.cache import sha256_of
 from bertfeat.checkpoints.formats import FORMATS, detect
 from bertfeat.errors import CheckpointError
 
@@ -28,12 +29,11 @@ def model_hash(folder: Path) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """Return the sha256 of a file, hexadecimal."""
+    """Return the sha256 of a file, hexadecimal; read again only when it has changed."""
     status = path.stat()
-    return _file_hash(path, status.st_size, status.st_mtime_ns)
+    return _cached_hash(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)
-def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _cached_hash(path: Path, size: int, mtime_ns: int) -> str:
+    return sha256_of(path)

@@ -6,11 +6,13 @@ arguments; every other name ends the reading.  Stand-ins are immutable, so that 
 change them for the next one.
 """
 
+import io
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -120,6 +122,23 @@ class InertUnpickler(pickle.Unpickler):
         if not isinstance(key, str) or type(numel) is not int or numel < 0:
             raise pickle.UnpicklingError("a storage's key or size is not what PyTorch writes")
         return Storage(storage_type.dtype, key, numel)
+
+
+def unpickle(file: IO[bytes]) -> Any:
+    """Read one pickle from where a file stands, and leave the file behind it.
+
+    Raises:
+        CheckpointError: it asks for something to be called.
+        Exception: it is damaged; any kind.
+    """
+    start = file.tell()
+    for opcode, argument, _ in pickletools.genops(file):
+        # Python makes room for as many notes as the largest number says, be it 2**32.
+        if opcode.name.endswith("PUT") and (argument or 0) > file.tell() - start:
+            raise pickle.UnpicklingError(f"note number {argument} in so short a pickle")
+    size = file.tell() - start
+    file.seek(start)
+    return InertUnpickler(io.BytesIO(file.read(size))).load()
 
 
 def views(state: Any) -> dict[str, Strided]:

@@ -3,6 +3,8 @@
 TorchScript archives and pickled modules are refused: they are programs, not weights.
 """
 
+import io
+import os
 import struct
 import sys
 import zipfile
@@ -11,7 +13,7 @@ from typing import IO
 
 import numpy as np
 
-from bertfeat.checkpoints.pickle_reader import SAFER, InertUnpickler, Storage, arrays, views
+from bertfeat.checkpoints.pickle_reader import SAFER, Storage, arrays, unpickle, views
 from bertfeat.errors import CheckpointError
 
 LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -56,8 +58,8 @@ def _read_zip(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
             raise CheckpointError(f"block {storage.key} has another size than its tensors say")
         return _numbers(archive.read(info), storage, order)
 
-    with archive.open(f"{root}data.pkl") as pickled:
-        return arrays(views(InertUnpickler(pickled).load()), block)
+    pickled = io.BytesIO(archive.read(f"{root}data.pkl"))
+    return arrays(views(unpickle(pickled)), block)
 
 
 def _root(entries: dict[str, zipfile.ZipInfo]) -> str:
@@ -72,14 +74,15 @@ def _root(entries: dict[str, zipfile.ZipInfo]) -> str:
 
 def _read_legacy(file: IO[bytes]) -> dict[str, np.ndarray]:
     file.seek(0)
-    _magic, _protocol, system = (InertUnpickler(file).load() for _ in range(3))
+    _magic, _protocol, system = (unpickle(file) for _ in range(3))
     order = "little" if system["little_endian"] else "big"
-    tensors = views(InertUnpickler(file).load())
+    tensors = views(unpickle(file))
     storages = {view.storage.key: view.storage for view in tensors.values()}
     blocks = {}
-    for key in InertUnpickler(file).load():
+    end = os.fstat(file.fileno()).st_size
+    for key in unpickle(file):
         (numel,) = struct.unpack("<q" if order == "little" else ">q", file.read(8))
-        if numel != storages[key].numel:
+        if numel != storages[key].numel or storages[key].nbytes > end:
             raise CheckpointError(f"block {key} has another size than its tensors say")
         blocks[key] = _numbers(file.read(storages[key].nbytes), storages[key], order)
     return arrays(tensors, lambda storage: blocks[storage.key])

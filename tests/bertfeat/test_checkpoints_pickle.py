@@ -187,6 +187,15 @@ def test_a_file_cut_off_anywhere_is_an_error_with_its_name(tmp_path, layout):
             read_pytorch(cut)
 
 
+def test_a_note_with_an_enormous_number_is_refused_before_room_is_made_for_it(tmp_path):
+    """Python's own unpickler would set 2**35 bytes aside for it."""
+    head = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2)
+    note = b"\x80\x02}r\xff\xff\xff\xff."  # PROTO 2, EMPTY_DICT, LONG_BINPUT 2**32 - 1, STOP
+    (tmp_path / "w.bin").write_bytes(head + note)
+    with pytest.raises(CheckpointError, match="note number 4294967295"):
+        read_pytorch(tmp_path / "w.bin")
+
+
 def test_a_changed_byte_in_the_numbers_is_noticed(tmp_path):
     path = saved({"a": torch.arange(100.0)}, tmp_path / "w.bin")
     data = bytearray(path.read_bytes())
