@@ -10,6 +10,7 @@ import numpy as np
 from bertfeat.index.description import IndexDescription
 from bertfeat_client import Client, EncodeInfo
 from bertfeat_client.errors import DeadlineExceeded, InternalError, ReplyTimeout, TransportError
+from bertfeat_server.inside import Inside
 
 LOOK_AGAIN_S = 0.2
 PATIENCE_S = 10
@@ -32,14 +33,15 @@ class BrokerEncoder:
     Args:
         frontend: the broker's endpoint for clients.
         description: the index; its model must be one of the server's.
+        token: the server's, so that requests at hand are answered when it drains.
 
     Attributes:
         model: that model's name on the server; known after :meth:`find_model`.
     """
 
-    def __init__(self, frontend: str, description: IndexDescription) -> None:
-        self._frontend, self._description = frontend, description
-        self._client = Client(frontend, timeout_s=PATIENCE_S)
+    def __init__(self, frontend: str, description: IndexDescription, token: str = "") -> None:
+        self._frontend, self._description, self._token = frontend, description, token
+        self._client = self._connect(PATIENCE_S)
         self.model = ""
 
     def find_model(self) -> None:
@@ -109,5 +111,9 @@ class BrokerEncoder:
         timeout_s = math.ceil(seconds)
         if self._client.timeout_s != timeout_s:
             self._client.close()
-            self._client = Client(self._frontend, timeout_s=timeout_s)
+            self._client = self._connect(timeout_s)
         return self._client
+
+    def _connect(self, timeout_s: float) -> Client:
+        transport = Inside(self._frontend, self._token)
+        return Client(self._frontend, timeout_s=timeout_s, transport=transport)

@@ -163,7 +163,7 @@ def run(
     worker = BackendWorker(backend, token=token, identity=identity)
     with VectorIndex.open(folder) as index:
         index.lock()
-        encoder = BrokerEncoder(frontend, index.description)
+        encoder = BrokerEncoder(frontend, index.description, token)
         handler = IndexHandler(index, encoder, worker.announce)
         worker.connect()
         try:

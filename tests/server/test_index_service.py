@@ -287,6 +287,43 @@ def test_a_killed_index_process_comes_back_with_all_that_was_acknowledged(start,
         assert index.verify().problems == [] and index.ntotal == 6
 
 
+def test_searches_at_hand_are_answered_when_the_server_stops(start, tmp_path, wait_for):
+    running = start("--index", str(make_index(tmp_path / "index")))
+    found = []
+    with Client(running.endpoint, timeout_s=60) as client:
+        client.index_add(TEXTS)
+        searches = [
+            threading.Thread(target=lambda: found.append(client.search("SLEEP 0.5", k=1)))
+            for _ in range(3)
+        ]
+        for search in searches:
+            search.start()
+        # three searches, one of which has its text encoded: the others are yet to ask
+        wait_for(lambda: client.status()["queue"]["requests"] == 4)
+        assert running.end() == 0
+        for search in searches:
+            search.join()
+    (best,), _ = nearest("SLEEP 0.5", k=1)
+    assert [hits[0].id for hits in found] == [best] * 3
+
+
+def test_a_queue_full_of_additions_is_worked_off(start, tmp_path):
+    # the queue holds two additions; their texts must be encoded through that same queue
+    running = start("--index", str(make_index(tmp_path / "index")), "--max-queue-tokens", "120")
+    added = []
+
+    def add(number: int) -> None:
+        with Client(running.endpoint, timeout_s=60) as client:
+            added.extend(client.index_add([f"{number} {row}" for row in range(20)]).tolist())
+
+    writers = [threading.Thread(target=add, args=(number,)) for number in range(12)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(added) == list(range(240))
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
