@@ -113,9 +113,9 @@ def write(sentence: SentenceModules, hidden_size: int, folder: Path) -> list[tup
 def _read_pooling(path: Path, hidden_size: int) -> tuple[tuple[str, ...], bool]:
     raw = read_json(path)
     modes = raw.get("pooling_mode") or [mode for mode, key, _ in POOLINGS if raw.get(key)]
-    modes = [modes] if isinstance(modes, str) else modes or ["mean"]
+    modes = modes or ["mean"] if isinstance(modes, list) else [modes]
     ours = {mode: name for mode, _, name in POOLINGS}
-    if unknown := [mode for mode in modes if not ours.get(mode)]:
+    if unknown := [mode for mode in modes if not ours.get(str(mode))]:
         raise CheckpointError(f"{path}: pooling {unknown} is not computed here")
     size = raw.get("embedding_dimension", raw.get("word_embedding_dimension", hidden_size))
     if size != hidden_size:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bertfeat.checkpoints import huggingface, sentence_modules
-from bertfeat.checkpoints.folder_files import inside, read_json, read_json_if_there, write_json
+from bertfeat.checkpoints import huggingface, sentence_modules, sentence_options
+from bertfeat.checkpoints.folder_files import inside, read_json, write_json
 from bertfeat.checkpoints.model_folder import ModelFolder, SentenceModules
 from bertfeat.checkpoints.weight_files import find_weights
 from bertfeat.errors import CheckpointError
@@ -21,10 +21,6 @@ MODULES, MODEL, TRANSFORMER = (
     "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
 )  # fmt: skip
 PACKAGE = "sentence_transformers."
-# Keys of sentence_bert_config.json that leave the arithmetic as it is.
-HARMLESS = ("max_seq_length", "do_lower_case", "unpad_inputs", "module_output_name")
-TASKS = {"SentenceTransformer": "feature-extraction", "CrossEncoder": "sequence-classification"}
-OUTPUTS = {"feature-extraction": "last_hidden_state", "sequence-classification": "logits"}
 
 
 def holds_model(folder: Path) -> bool:
@@ -42,17 +38,16 @@ def read(folder: Path) -> ModelFolder:
     """
     modules = _modules(folder)
     subfolder = modules[0][1].relative_to(folder).as_posix().removeprefix(".")
-    options = read_json_if_there(folder / MODEL)
+    options = sentence_options.read_model_options(folder / MODEL)
     kind = options.get("model_type", "SentenceTransformer")
-    if kind not in TASKS:
-        raise CheckpointError(f"{folder / MODEL}: {kind!r} is no model_type of {', '.join(TASKS)}")
-    transformer = _transformer_options(modules[0][1] / TRANSFORMER, TASKS[kind])
+    transformer = sentence_options.read_transformer_options(modules[0][1] / TRANSFORMER, kind)
     model = huggingface.read(modules[0][1])
     model = replace(model, folder=folder, format="sentence-transformers", subfolder=subfolder)
     if kind == "CrossEncoder" and len(modules) == 1:
         return replace(model, raw_config=_with_activation(model.raw_config, options))
     sentence = sentence_modules.read(modules[1:], model.config.hidden_size, folder / MODULES)
-    return replace(model, sentence=_with_options(sentence, options, transformer))
+    sentence = sentence_options.apply(sentence, options, transformer)
+    return replace(model, sentence=sentence)
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -110,49 +105,18 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
     return modules
 
 
-def _transformer_options(path: Path, task: str) -> dict[str, Any]:
-    """Read ``sentence_bert_config.json`` and refuse what would change the arithmetic."""
-    options = read_json_if_there(path)
-    text = (options.get("modality_config") or {}).get("text", {})
-    output = text.get("method_output_name", OUTPUTS[task])
-    strange = {} if output == OUTPUTS[task] else {"modality_config": output}
-    if options.get("transformer_task", task) != task:
-        strange["transformer_task"] = options["transformer_task"]
-    known = (*HARMLESS, "transformer_task", "modality_config")
-    strange |= {key: value for key, value in options.items() if value and key not in known}
-    if strange:
-        listed = ", ".join(f"{key}={value!r}" for key, value in strange.items())
-        raise CheckpointError(f"{path} asks for what is not computed here: {listed}")
-    return options
-
-
-def _with_options(
-    sentence: SentenceModules, options: Mapping[str, Any], transformer: Mapping[str, Any]
-) -> SentenceModules:
-    prompts = options.get("prompts") or {}
-    return replace(
-        sentence,
-        max_seq_length=transformer.get("max_seq_length"),
-        do_lower_case=bool(transformer.get("do_lower_case")),
-        prompts={name: text for name, text in prompts.items() if isinstance(text, str)},
-        default_prompt_name=options.get("default_prompt_name"),
-        similarity=options.get("similarity_fn_name"),
-        truncate_dim=options.get("truncate_dim"),
-    )
-
-
 def _with_activation(raw: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the activation where folders from before 5.4 have it."""
+    """Put the activation where folders from before 5.4 have it; there it counts less."""
     activation = options.get("activation_fn")
     added = {"sentence_transformers": {"activation_fn": activation}} if activation else {}
-    return added | dict(raw)
+    return dict(raw) | added
 
 
 def _write_cross_encoder(model: ModelFolder, folder: Path) -> None:
     known = model.raw_config.get("sentence_transformers") or {}
     activation = known.get("activation_fn")
     _write_modules([("Transformer", "")], folder)
-    write_json(folder / TRANSFORMER, {"transformer_task": TASKS["CrossEncoder"]})
+    write_json(folder / TRANSFORMER, {"transformer_task": sentence_options.TASKS["CrossEncoder"]})
     write_json(folder / MODEL, {"model_type": "CrossEncoder", "activation_fn": activation})
 
 

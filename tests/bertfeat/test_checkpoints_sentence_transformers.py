@@ -254,11 +254,30 @@ def test_a_module_outside_the_folder_is_an_error(old, place):
         read(old)
 
 
-@pytest.mark.parametrize("kind", ["SparseEncoder", "MultiVectorEncoder"])
-def test_other_kinds_of_encoders_are_an_error(old, kind):
-    put(old / "config_sentence_transformers.json", {"model_type": kind})
-    with pytest.raises(CheckpointError, match=kind):
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model_type", "SparseEncoder"),
+        ("model_type", ["MultiVectorEncoder"]),
+        ("prompts", ["query: "]),
+        ("prompts", {"query": 3}),
+        ("default_prompt_name", "passage"),
+        ("similarity_fn_name", "maxsim"),
+        ("truncate_dim", -1),
+        ("truncate_dim", "64"),
+    ],
+)
+def test_options_of_the_model_that_cannot_be_are_an_error(old, key, value):
+    put(old / "config_sentence_transformers.json", {"truncate_dim": None, key: value})
+    with pytest.raises(CheckpointError, match=rf"config_sentence_transformers\.json.* {key}="):
         read(old)
+
+
+def test_a_default_prompt_that_is_empty_by_nature_is_no_prompt(old):
+    put(old / "config_sentence_transformers.json", {"default_prompt_name": "query"})
+    assert read(old).sentence.default_prompt_name is None
+    theirs = sentence_transformers.SentenceTransformer(str(old), device="cpu")
+    np.testing.assert_array_equal(theirs.encode(TEXTS), theirs.encode(TEXTS, prompt=""))
 
 
 @pytest.mark.parametrize(
@@ -268,6 +287,8 @@ def test_other_kinds_of_encoders_are_an_error(old, kind):
         {"query_expansion": {"token": "[MASK]"}},
         {"modality_config": {"text": {"method": "forward", "method_output_name": "pooler_output"}}},
         {"model_args": {"num_hidden_layers": 1}},
+        {"max_seq_length": "128"},
+        {"max_seq_length": 0},
     ],
 )
 def test_transformer_options_that_change_the_vectors_are_an_error(old, options):
