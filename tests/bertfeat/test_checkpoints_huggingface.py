@@ -159,8 +159,8 @@ def test_what_we_write_loads_in_transformers_with_no_key_over_or_missing(
     assert again.dtype == getattr(torch, dtype)
     for name, tensor in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
-    modes = {(tmp_path / "b" / name).stat().st_mode for name in ("config.json", "model.safetensors")}
-    assert len(modes) == 1
+    files = (tmp_path / "b" / "config.json", tmp_path / "b" / "model.safetensors")
+    assert len({path.stat().st_mode for path in files}) == 1
 
 
 def test_foreign_keys_and_labels_of_the_configuration_survive(tmp_path, tokenizer):
