@@ -8,6 +8,7 @@ import gzip
 import json
 import unicodedata
 import zipfile
+from functools import cache
 
 import pytest
 
@@ -123,20 +124,24 @@ def google_pieces(word, vocabulary, limit):
     return pieces
 
 
+@cache
 def is_space(character):
     return character in "\t\n\r" or unicodedata.category(character) == "Zs"
 
 
+@cache
 def is_dropped(character):
     control = unicodedata.category(character) in ("Cc", "Cf") and not is_space(character)
     return control or character == "\ufffd"
 
 
+@cache
 def is_punctuation(character):
     other = character.isascii() and character.isprintable() and not character.isalnum()
     return (other and character != " ") or unicodedata.category(character).startswith("P")
 
 
+@cache
 def is_chinese(character):
     ranges = [
         (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F),
