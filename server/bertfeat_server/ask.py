@@ -49,9 +49,16 @@ def wait_until_ready(endpoint: str, timeout_s: float) -> dict[str, Any]:
 
 def reachable(endpoint: str) -> str:
     """Return where this machine reaches an endpoint that listens on all addresses."""
-    for everywhere, loopback in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
-        endpoint = endpoint.replace(everywhere, loopback)
-    return endpoint
+    for everywhere in ("//0.0.0.0:", "//*:"):
+        endpoint = endpoint.replace(everywhere, "//127.0.0.1:")
+    return endpoint.replace("//[::]:", "//[::1]:")
+
+
+def is_public(endpoint: str) -> bool:
+    """Say whether an endpoint can be reached from other machines."""
+    host = urlsplit(endpoint).hostname or ""
+    loopback = host in ("localhost", "::1") or host.startswith("127.")
+    return endpoint.startswith("tcp://") and not loopback
 
 
 def port_of(endpoint: str) -> int | None:

@@ -1,6 +1,7 @@
 """The group ``bertfeat-serve``: start a server, ask how it does, stop it, give it a hand."""
 
 import json
+import logging
 import time
 import uuid
 import warnings
@@ -12,7 +13,7 @@ import click
 from bertfeat.errors import BertFeatError, ConfigError, TruncationWarning
 from bertfeat.extras import MissingExtra, require
 from bertfeat_client.errors import ClientError, ConnectTimeout
-from bertfeat_server.ask import ask, port_of, reachable
+from bertfeat_server.ask import ask, is_public, port_of, reachable
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.logs import set_up
 from bertfeat_server.options import options_of
@@ -22,6 +23,7 @@ from bertfeat_server.texts import status_table, summary
 from bertfeat_server.worker import WorkerSettings, serve
 
 STOP_S = 10.0
+logger = logging.getLogger(__name__)
 YOURS = "your only server on this machine"
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
 
@@ -63,6 +65,8 @@ def start(**options: Any) -> None:
     if config.encoder_factory == ServerConfig.encoder_factory:
         require("bertfeat-serve start", "keras", "tokenizers", "tensorflow")
     set_up(config.log_level, config.log_json)
+    if is_public(config.frontend):
+        logger.warning("%s is open to everybody who can reach this machine", config.frontend)
 
     def on_ready(endpoint: str, info: dict[str, Any]) -> None:
         if not config.quiet:

@@ -6,6 +6,7 @@ sends what lies in ``outbox`` and in ``control.events``.
 """
 
 import logging
+import secrets
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -54,8 +55,10 @@ class Dispatcher:
     def __init__(self, config: ServerConfig, token: str, backend: str, now: float) -> None:
         self.config = config
         self.outbox: deque[Outgoing] = deque()
+        # Another number for each broker's life: a worker may still answer the one before.
+        first = secrets.randbits(48)
         self.scheduler = Scheduler(
-            config.max_batch_tokens, config.max_queue_tokens, config.max_wait_ms / 1000
+            config.max_batch_tokens, config.max_queue_tokens, config.max_wait_ms / 1000, first
         )
         self.roster = Roster(config.worker_timeout_s)
         self.ledger = Ledger(self._to_client)

@@ -1,7 +1,7 @@
 """The requests that are not answered yet, and their answers on the way."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +39,8 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> "itertools.chain[int]":
-        return itertools.chain(list(self._entries))
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self._entries))
 
     def open(self, caller: bytes, request: Request, now: float) -> Job | None:
         """Enter a request; None if it is open already, sent again by an anxious caller."""

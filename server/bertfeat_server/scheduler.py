@@ -30,10 +30,11 @@ class Scheduler:
         max_batch_tokens: estimated tokens of a batch, unless a single row has more.
         max_queue_tokens: estimated tokens that may wait; an empty queue takes any request.
         max_wait_s: how long a batch that is not full waits for more rows.
+        first: number of the first batch.
     """
 
     def __init__(
-        self, max_batch_tokens: int, max_queue_tokens: int, max_wait_s: float = 0.0
+        self, max_batch_tokens: int, max_queue_tokens: int, max_wait_s: float = 0.0, first: int = 1
     ) -> None:
         self.max_batch_tokens, self.max_queue_tokens = max_batch_tokens, max_queue_tokens
         self.max_wait_s = max_wait_s
@@ -43,7 +44,7 @@ class Scheduler:
         self._lanes: OrderedDict[tuple[Key, bool], Lane] = OrderedDict()
         self._again: deque[Batch] = deque()
         self._deadlines: list[tuple[float, int]] = []
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first)
         self._rate = FIRST_RATE
 
     def add(self, job: Job, now: float, bounded: bool = True) -> None:

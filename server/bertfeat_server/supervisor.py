@@ -83,7 +83,10 @@ class Supervisor:
                 if not self._stopping:
                     endpoint = self._endpoints["frontend"]
                     with published(RunFile(os.getpid(), endpoint, self.token)):
-                        self._serve(endpoint, on_ready)
+                        try:
+                            self._serve(endpoint, on_ready)
+                        finally:
+                            self._end_all()
             finally:
                 self._end_all()
 
@@ -193,6 +196,8 @@ class Supervisor:
     def _end_all(self) -> None:
         """Leave no process and no socket file."""
         children = [slot.child for slot in self._slots if slot.child is not None]
+        for slot in self._slots:
+            slot.child = None
         for child in children:
             child.release()
         end = time.monotonic() + GOODBYE_S
@@ -220,7 +225,9 @@ class Supervisor:
 
 def restart_delay_s(failures: int) -> float:
     """Return how long to wait after so many ends in a row: not at all, then ever longer."""
-    return 0.0 if failures <= 1 else float(min(LONGEST_DELAY_S, 0.5 * 2.0 ** (failures - 2)))
+    if failures <= 1:
+        return 0.0
+    return float(min(LONGEST_DELAY_S, 0.5 * 2.0 ** min(failures - 2, 10)))
 
 
 def _backend_endpoint() -> str:

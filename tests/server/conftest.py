@@ -68,7 +68,9 @@ class Server:
 
     def wait_ready(self) -> "Server":
         line = self.process.stdout.readline()
-        assert line.startswith("ready "), f"{line!r}, stderr: {self.errors.read_text()}"
+        if not line.startswith("ready "):
+            self.end(signal.SIGKILL)
+            pytest.fail(f"{line!r}, stderr: {self.errors.read_text()}")
         self.endpoint = line.split()[1]
         return self
 

@@ -99,6 +99,8 @@ class FakeEncoder:
 def make(source, **options):
     if source == "missing":
         raise ModelNotFound("no model 'missing' anywhere; tried: nothing")
+    if source == "slow":
+        time.sleep(3600)
     if source == "crashing":
         os._exit(67)
     return FakeEncoder()

@@ -177,6 +177,16 @@ def test_row_errors_that_are_none_are_no_sense_either(row_errors):
     assert stage.serve().reply.header["status"] == "ok"
 
 
+def test_a_late_answer_to_a_broker_that_died_is_not_taken_for_one_to_its_successor():
+    """A worker outlives its broker and may answer the old one's batch to the new one."""
+    old, new = Stage().hello("w1").client(items=["old"]), Stage().hello("w1").client(items=["new"])
+    number = old.batches[0][1].header["id"]
+    vectors = np.full((1, 1), 666, np.float32)
+    new.worker("w1", arrays={"vectors": vectors}, op="result", id=number)
+    assert not new.replies
+    assert new.serve().reply.arrays["vectors"].tolist() == [[3]]
+
+
 def test_a_result_of_a_worker_that_was_given_up_is_ignored():
     stage = Stage().hello("w1").client(items=["abc"])
     stage.pump(SILENCE_S + 2)

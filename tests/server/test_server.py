@@ -228,6 +228,40 @@ def test_a_signal_lets_running_requests_end_and_leaves_nothing(start, client, nu
     assert list(server.folder.glob("bertfeat/*")) == []
 
 
+def test_draining_ends_at_its_bound_with_an_answer_to_everybody(start, client):
+    server = start("--drain-timeout-s", "0.5")
+    socket, pids = client(server.endpoint), server.pids()
+    socket.send("encode", ["SLEEP 60"])
+    socket.ask("info")
+    server.process.send_signal(signal.SIGTERM)
+    assert socket.receive().header["error"]["code"] == "shutting_down"
+    assert server.end(0) == 0
+    assert gone(pids)
+
+
+def test_a_second_signal_ends_everything_at_once(start, client, wait_for):
+    server = start()
+    socket, pids = client(server.endpoint), server.pids()
+    socket.send("encode", ["SLEEP 60"])
+    socket.ask("info")
+    server.process.send_signal(signal.SIGINT)
+    wait_for(lambda: server.status()["draining"])
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(15) == 0
+    assert gone(pids)
+
+
+def test_a_server_is_stopped_while_its_model_still_loads(start, wait_for):
+    server = start("--model", "slow", ready=False)
+    wait_for(lambda: len(server.pids()) == 2 and list(server.folder.glob("bertfeat/serve-*.json")))
+    pids = server.pids()
+    assert json.loads(server.command("status", "--json").stdout)["ready"] is False
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(15) == 0
+    assert gone(pids)
+    assert list(server.folder.glob("**/*.ipc")) == []
+
+
 def test_the_stop_command_waits_for_the_end(start):
     server = start()
     pids = server.pids()
