@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bertfeat.checkpoints import read, resolve
+from bertfeat.checkpoints import check_vocabulary, read, resolve
 from bertfeat.checkpoints.model_folder import ModelFolder
 from bertfeat.config import EncoderConfig
 from bertfeat.engine.backend import load_keras
@@ -71,12 +71,8 @@ def load(name: str | Path, options: LoadOptions) -> Loaded:
         raise ConfigError(f"batch_tokens={options.batch_tokens} is not a positive number of tokens")
     folder = resolve(str(name), offline=options.offline, progress=options.progress)
     model = read(folder)
-    tokenizer = Tokenizer.from_folder(model.folder / model.subfolder, lowercase=options.lowercase)
-    if tokenizer.vocab_size > model.config.vocab_size:
-        raise ConfigError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, but the weights only "
-            f"vocab_size={model.config.vocab_size}; the folder mixes files of two models"
-        )
+    tokenizer = Tokenizer.from_folder(model.tokenizer_folder, lowercase=options.lowercase)
+    check_vocabulary(model, tokenizer)
     load_keras(options.device, options.threads)
     choice = choose_precision(options.precision)
     modules = model.sentence or PLAIN

@@ -17,7 +17,7 @@ POOLINGS = (
     ("max", "pooling_mode_max_tokens", "max"),
     ("mean", "pooling_mode_mean_tokens", "mean"),
     ("mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len"),
-    ("weightedmean", "pooling_mode_weightedmean_tokens", None),
+    ("weightedmean", "pooling_mode_weightedmean_tokens", "weighted_mean"),
     ("lasttoken", "pooling_mode_lasttoken", "sep"),
 )
 # Keys that releases before 2.3 insist on or do not know.

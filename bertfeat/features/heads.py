@@ -14,6 +14,9 @@ from bertfeat.features.program import RawProgram
 from bertfeat.features.runtime import Runtime
 from bertfeat.tokenization import Encoding
 
+PLAIN_TEXT = EncodeOptions(prompt="")
+"""The heads and the inner tensors are about the text itself, whatever prompt the folder has."""
+
 
 class Candidate(NamedTuple):
     """A token that the masked-LM head proposes, and its probability."""
@@ -86,7 +89,7 @@ def classify(
     """
     runtime.require_head("classifier", "score")
     info = EncodeInfo.of_rows(len(items))
-    good, texts = check_rows(runtime.tokenize(items, EncodeOptions()), 0, info)
+    good, texts = check_rows(runtime.tokenize(items, PLAIN_TEXT), 0, info)
     scores = np.zeros((len(items), 0), np.float32)
     for rows, results in runtime.batches(RawProgram(("classifier_logits",)), texts):
         found = results["classifier_logits"][: len(rows)]
@@ -121,7 +124,7 @@ def _masked_positions(texts: Sequence[_Masked], inputs: Inputs) -> Inputs:
 
 
 def _encoding(runtime: Runtime, item: Any) -> Encoding:
-    encoding = runtime.tokenize([item], EncodeOptions())[0]
+    encoding = runtime.tokenize([item], PLAIN_TEXT)[0]
     if isinstance(encoding, InputError):
         raise encoding
     return encoding

@@ -300,7 +300,7 @@ def test_transformer_options_that_change_the_vectors_are_an_error(old, options):
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("1_Pooling", {"pooling_mode": "weightedmean"}, "weightedmean"),
+        ("1_Pooling", {"pooling_mode": "attention"}, "attention"),
         ("1_Pooling", {"embedding_dimension": 32}, "32 dimensions, the encoder has 16"),
         ("2_Dense", {"activation_function": "torch.nn.modules.activation.PReLU"}, "PReLU"),
         ("2_Dense", {"activation_function": "my.Tanh"}, r"my\.Tanh"),

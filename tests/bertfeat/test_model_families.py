@@ -44,7 +44,10 @@ def as_sentence_transformer(
             for i, (kind, path) in enumerate(zip(kinds, paths, strict=True))
         ],
     )
-    modes = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "lasttoken")
+    modes = (
+        "cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens",
+        "lasttoken",
+    )  # fmt: skip
     write_json(
         folder / "1_Pooling" / "config.json",
         {"word_embedding_dimension": width, "include_prompt": include_prompt}
@@ -120,6 +123,7 @@ FAMILIES = {
     "text2vec-base-chinese": {"pooling": ["mean_tokens"], "normalize": False, "max_seq_length": 50},
     "max-and-mean": {"pooling": ["max_tokens", "mean_tokens"], "normalize": False},
     "last-token": {"pooling": ["lasttoken"], "normalize": True},
+    "weighted-mean": {"pooling": ["weightedmean_tokens"], "normalize": False},
     "sqrt-len": {"pooling": ["mean_sqrt_len_tokens"], "normalize": False},
 }  # fmt: skip
 
