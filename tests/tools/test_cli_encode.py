@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import signal
 import subprocess
 
 import numpy as np
@@ -214,18 +215,26 @@ def test_the_keys_of_sentence2vec_are_those_of_the_library():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["x.npy", "x.jsonl", "x.parquet"])
-def test_killed_and_resumed_gives_the_same_file(folder, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [("x.npy", signal.SIGKILL), ("x.jsonl", signal.SIGINT), ("x.parquet", signal.SIGKILL)],
+)
+def test_stopped_and_resumed_gives_the_same_file(folder, tmp_path, name, end):
     source = tmp_path / "in.txt"
-    source.write_text("".join(f"{'the cat ran ' * (n % 9)} {n}\n" for n in range(9000)))
+    source.write_text("".join(f"{'the cat ran ' * (n % 9)} {n}\n" for n in range(5000)))
     options = (source, "--model", folder, "--pooling=mean", "-o")
     whole = tmp_path / f"whole-{name}"
     assert run_program("main", "encode", *options, whole).code == 0
-    process = subprocess.Popen(program("main", "encode", *options, tmp_path / name))
+    process = subprocess.Popen(
+        program("main", "encode", *options, tmp_path / name), stderr=subprocess.PIPE, text=True
+    )
     while not (tmp_path / f"{name}.part.json").exists():
         assert process.poll() is None, "the run ended before it could be killed"
-    process.kill()
-    process.wait()
+    process.send_signal(end)
+    said = process.communicate()[1]
+    if end == signal.SIGINT:
+        assert process.returncode == 130
+        assert said.strip() == f"{tmp_path / name}: stopped; --resume goes on from here"
     assert not (tmp_path / name).exists()
     assert run_program("main", "encode", *options, tmp_path / name, "--resume").code == 0
     assert (tmp_path / name).read_bytes() == whole.read_bytes()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bertfeat.api import Encoder
 
 FORMATS = ("jsonl", "parquet", "npz")
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 2048
 CHUNK_LINES = 1024
 CHUNK_BYTES = 128 << 20
 """Vectors that are in memory together."""
@@ -114,8 +114,8 @@ def _no_tpu(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 def extract_features(ctx: click.Context, /, **options: Any) -> int:
     """Turn lines of text into vectors of every token, layer by layer.
 
-    A line " ||| " between two texts makes them a pair.  JSON lines are those of Google's
-    extract_features.py; a line that fails keeps its place, without features and with an error.
+    A line "one ||| other" is a pair.  JSON lines are those of Google's extract_features.py; a line
+    that fails keeps its place, without features and with an error.
     """
     chosen = options["format"] or _format_of(options["output_file"])
     check_files(

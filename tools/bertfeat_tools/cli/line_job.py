@@ -15,6 +15,7 @@ from bertfeat.errors import TruncationWarning
 from bertfeat.features.bucketing import ChunkSize
 from bertfeat.features.reader import STDIN, Line, LineReader, open_lines
 from bertfeat.features.streaming import stream
+from bertfeat.features.writers.journal import Report
 from bertfeat.features.writers.output import FileOutput, Output, PipeOutput
 from bertfeat.features.writers.rows import Format, Row
 from bertfeat_tools.cli.progress import progress_bar, tell
@@ -58,6 +59,15 @@ class LineJob(Generic[RowT]):
 
     def run(self) -> int:
         """Do it; return the exit code."""
+        try:
+            report = self._stream()
+        except KeyboardInterrupt:
+            if not is_pipe(self.target):
+                click.echo(f"{self.target}: stopped; --resume goes on from here", err=True)
+            raise
+        return tell(report, self.limit)
+
+    def _stream(self) -> Report:
         with (
             warnings.catch_warnings(),
             open_lines(self.source) as reader,
@@ -65,8 +75,7 @@ class LineJob(Generic[RowT]):
             progress_bar(self.source, quiet=self.quiet) as watch,
         ):
             warnings.simplefilter("ignore", TruncationWarning)
-            report = stream(reader, self.compute, output, self.size, watch)
-        return tell(report, self.limit)
+            return stream(reader, self.compute, output, self.size, watch)
 
     @contextmanager
     def _output(self) -> Iterator[Output[RowT]]:
