@@ -7,18 +7,18 @@ sends what lies in ``outbox`` and in ``control.events``.
 
 import logging
 import secrets
-from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from bertfeat_client import errors
-from bertfeat_client.protocol import Message, decode_message, encode_message
+from bertfeat_client.protocol import Message, decode_message
 from bertfeat_server.backend import INDEX_OPS
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.control import Control
 from bertfeat_server.jobs import Batch
 from bertfeat_server.ledger import Ledger
-from bertfeat_server.replies import cut, error_reply
+from bertfeat_server.outbox import Outbox
+from bertfeat_server.replies import cut
 from bertfeat_server.requests import parse, request_id
 from bertfeat_server.roster import Roster, Worker
 from bertfeat_server.scheduler import Scheduler
@@ -27,16 +27,9 @@ LOST = (
     "its worker died or hung, more than once while it had only this text; the server's log has "
     "more, other texts are served"
 )
+LATE = "the request's time was over before it was computed"
 WATCH_S = 1.0
 logger = logging.getLogger(__name__)
-
-
-class Outgoing(NamedTuple):
-    """Frames for a client, or for a worker."""
-
-    to_client: bool
-    identity: bytes
-    frames: list[bytes | memoryview]
 
 
 class Dispatcher:
@@ -54,14 +47,14 @@ class Dispatcher:
 
     def __init__(self, config: ServerConfig, token: str, backend: str, now: float) -> None:
         self.config = config
-        self.outbox: deque[Outgoing] = deque()
+        self.outbox = Outbox()
         # Another number for each broker's life: a worker may still answer the one before.
         first = secrets.randbits(48)
         self.scheduler = Scheduler(
             config.max_batch_tokens, config.max_queue_tokens, config.max_wait_ms / 1000, first
         )
         self.roster = Roster(config.worker_timeout_s)
-        self.ledger = Ledger(self._to_client)
+        self.ledger = Ledger(self.outbox.to_client)
         self.control = Control(config, token, backend, now)
         self._drain_until: float | None = None
         self._watch_at = now
@@ -84,14 +77,14 @@ class Dispatcher:
             name = request_id(message.header)
             self._serve(identity, name, message, now)
         except errors.ServerError as error:
-            self._to_client(identity, error_reply(name, errors.to_wire(error)))
+            self.outbox.refuse(identity, name, error)
         except errors.ProtocolError as error:
-            refusal = errors.InvalidRequest(f"{type(error).__name__}: {error}")
-            self._to_client(identity, error_reply(name, errors.to_wire(refusal)))
+            refusal = f"{type(error).__name__}: {error}"
+            self.outbox.refuse(identity, name, errors.InvalidRequest(refusal))
         except Exception:
             logger.exception("request %r could not be taken", name)
             failure = errors.InternalError("the server failed on this request; its log has more")
-            self._to_client(identity, error_reply(name, errors.to_wire(failure)))
+            self.outbox.refuse(identity, name, failure)
 
     def from_worker(self, identity: str, frames: Sequence[Any], now: float) -> None:
         """Take a message from behind; what is no message is logged and forgotten."""
@@ -104,9 +97,9 @@ class Dispatcher:
         if op == "hello":
             self._hello(identity, message, now)
         elif not self.roster.seen(identity, now):
-            self._to_worker(identity, Message({"op": "who"}))
+            self.outbox.to_worker(identity, Message({"op": "who"}))
         elif op == "heartbeat":
-            self._to_worker(identity, Message({"op": "heartbeat"}))
+            self.outbox.to_worker(identity, Message({"op": "heartbeat"}))
         elif op in ("result", "failed"):
             self._end_batch(identity, message, now)
         elif op == "bye":
@@ -134,19 +127,17 @@ class Dispatcher:
     def dismiss(self) -> None:
         """Send every worker home."""
         for identity in self.roster.workers:
-            self._to_worker(identity, Message({"op": "drain"}))
+            self.outbox.to_worker(identity, Message({"op": "drain"}))
 
     def tick(self, now: float) -> None:
         """Do what time brings, and give every idle worker its next batch."""
         for job in self.scheduler.expire(now):
-            late = errors.DeadlineExceeded("the request's time was over before it was computed")
-            self.ledger.fail(job.ticket, late)
+            self.ledger.fail(job.ticket, errors.DeadlineExceeded(LATE))
         if now >= self._watch_at:
             self._watch_at = now + WATCH_S
             self._watch(now)
         for worker in self.roster.idle():
-            batch = self.scheduler.take(worker.identity, worker.serves, now)
-            if batch is not None:
+            if batch := self.scheduler.take(worker.identity, worker.serves, now):
                 self._hand_out(worker, batch, now)
 
     def next_event(self, now: float) -> float:
@@ -156,12 +147,11 @@ class Dispatcher:
     def _serve(self, identity: bytes, name: str, message: Message, now: float) -> None:
         op = message.header.get("op")
         if op == "cancel":
-            ticket = self.ledger.find(identity, name)
-            if ticket is not None:
+            if (ticket := self.ledger.find(identity, name)) is not None:
                 self._forget(ticket)
         elif self.control.answers(op):
             report = self.control.answer(message, self, now)
-            self._to_client(identity, Message({"id": name, "status": "ok", "info": report}))
+            self.outbox.to_client(identity, Message({"id": name, "status": "ok", "info": report}))
         else:
             self._accept(identity, message, now)
 
@@ -193,7 +183,7 @@ class Dispatcher:
         items: list[Any] = []
         for part, entry in zip(batch.parts, entries, strict=True):
             items += (entry.request.items or [])[part.start : part.stop]
-        self._to_worker(
+        self.outbox.to_worker(
             worker.identity, Message(header, items if request.items is not None else None)
         )
 
@@ -258,9 +248,3 @@ class Dispatcher:
             for ticket in self.ledger:
                 self.scheduler.cancel(ticket)
                 self.ledger.fail(ticket, errors.ShuttingDown("the server stopped before that"))
-
-    def _to_client(self, identity: bytes, message: Message) -> None:
-        self.outbox.append(Outgoing(True, identity, encode_message(message)))
-
-    def _to_worker(self, identity: str, message: Message) -> None:
-        self.outbox.append(Outgoing(False, identity.encode("latin-1"), encode_message(message)))

@@ -80,7 +80,7 @@ def as_sentence_transformer(
 
 
 def with_xlmr_tokenizer(folder):
-    """Replace the tokenizer by an XLM-R one (Unigram, <s> and </s>), as multilingual models have."""
+    """Replace the tokenizer by an XLM-R one (Unigram, <s>), as multilingual models have."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     specials = ["<s>", "<pad>", "</s>", "<unk>"]
