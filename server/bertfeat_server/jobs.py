@@ -1,6 +1,6 @@
 """What the scheduler handles: jobs (requests as rows with costs) and batches of their parts."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -96,3 +96,11 @@ class Batch:
     def alone(self) -> bool:
         """Whether nothing in it could be tried in a smaller batch."""
         return len(self.parts) == 1 and (self.parts[0].job.whole or self.rows == 1)
+
+    def keep(self, tickets: Container[int]) -> None:
+        """Drop the parts of all other jobs; what is alone only by that was never lost alone."""
+        was_alone = self.alone
+        self.parts = [part for part in self.parts if part.job.ticket in tickets]
+        self.tokens = sum(part.tokens for part in self.parts)
+        if self.alone and not was_alone:
+            self.losses = 0

@@ -131,9 +131,9 @@ class Scheduler:
         if batch is None:
             return []
         batch.losses += 1
-        parts = [part for part in batch.parts if part.job.ticket in self.jobs]
-        refused = [part for part in parts if not part.job.retry]
-        parts = [part for part in parts if part.job.retry]
+        batch.keep(self.jobs)
+        refused = [part for part in batch.parts if not part.job.retry]
+        parts = [part for part in batch.parts if part.job.retry]
         if batch.losses < MAX_LOSSES:
             self._retry(batch.key, parts, batch.losses)
         elif batch.alone:
@@ -168,7 +168,7 @@ class Scheduler:
     def _take_again(self, serves: Callable[[Key], bool]) -> Batch | None:
         for _ in range(len(self._again)):
             batch = self._again.popleft()
-            batch.parts = [part for part in batch.parts if part.job.ticket in self.jobs]
+            batch.keep(self.jobs)
             if batch.parts and serves(batch.key):
                 return batch
             if batch.parts:

@@ -251,6 +251,19 @@ def test_a_lost_batch_keeps_only_what_somebody_still_waits_for():
     assert rows(take(scheduler)) == [(b.ticket, 0, 1)]
 
 
+@pytest.mark.parametrize("when", ["before the loss", "after the loss"])
+def test_a_text_left_alone_by_others_giving_up_still_has_two_tries_alone(when):
+    a, b = job([10], b"a"), job([10], b"b")
+    scheduler = queue(a, b)
+    batch = take(scheduler)
+    if when == "before the loss":
+        scheduler.cancel(a.ticket)
+    assert scheduler.lose(batch.number) == []
+    scheduler.cancel(a.ticket)
+    assert scheduler.lose(take(scheduler).number) == []
+    assert [part.job for part in scheduler.lose(take(scheduler).number)] == [b]
+
+
 def test_an_answer_to_a_batch_that_was_given_to_another_is_ignored():
     scheduler = queue(job([10]))
     batch = take(scheduler)
