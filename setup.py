@@ -65,7 +65,7 @@ ORACLES = [
 ]
 TOOLS = [
     "build>=1.2",
-    "hypothesis>=6.100",
+    "hypothesis>=6.150",
     "mypy>=1.15",
     "psutil>=6",
     "pytest>=8.3",
