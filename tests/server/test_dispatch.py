@@ -105,6 +105,16 @@ def test_row_errors_that_are_none_are_no_sense_either(row_errors):
     assert stage.serve().reply.header["status"] == "ok"
 
 
+def test_a_worker_cannot_answer_the_batch_of_another():
+    stage = Stage().hello("w1").client(items=["abc"]).hello("w2")
+    number = stage.batches[0][1].header["id"]
+    vectors = np.full((1, 1), 666, np.float32)
+    stage.worker("w2", arrays={"vectors": vectors}, op="result", id=number)
+    stage.worker("w2", op="failed", id=number, error={"code": "invalid_request"})
+    assert not stage.replies
+    assert stage.serve(0).reply.arrays["vectors"].tolist() == [[3]]
+
+
 def test_a_late_answer_to_a_broker_that_died_is_not_taken_for_one_to_its_successor():
     """A worker outlives its broker and may answer the old one's batch to the new one."""
     old, new = Stage().hello("w1").client(items=["old"]), Stage().hello("w1").client(items=["new"])
