@@ -4,7 +4,11 @@ Exact (flat) search over one folder on disk.  Documents, vectors and ids live in
 index is derived from it.  No approximate index and no filters.
 """
 
-from bertfeat.index.documents import Document, Hit, SearchResult
-from bertfeat.index.vector_index import VectorIndex
+from bertfeat.extras import require
+
+require("bertfeat.index", "faiss", "filelock")
+
+from bertfeat.index.documents import Document, Hit, SearchResult  # noqa: E402
+from bertfeat.index.vector_index import VectorIndex  # noqa: E402
 
 __all__ = ["Document", "Hit", "SearchResult", "VectorIndex"]

@@ -14,7 +14,7 @@ import numpy as np
 SPARE = 16
 GROWTH = 4
 CHUNK_ROWS = 4096
-BLOCK_QUERIES = 256
+BLOCK_QUERIES = 1024
 # Bound on the rounding of FAISS's float32 sums, relative to the product of the vectors' lengths.
 ROUNDING = 1e-5
 

@@ -13,6 +13,7 @@ from bertfeat.index import VectorIndex
 
 WRITER = Path(__file__).with_name("index_crash_writer.py")
 DIM = 8
+SAMPLE = 200
 
 
 @dataclass
@@ -57,7 +58,7 @@ def vector_of(text: str) -> np.ndarray:
     return np.random.default_rng(int(text)).normal(size=DIM).astype(np.float32)
 
 
-def check(folder: Path, said: Acknowledged) -> int:
+def check(folder: Path, said: Acknowledged) -> None:
     """Every acknowledged document is there as it was given; nothing there is half a document."""
     with VectorIndex.open(folder) as index:
         assert index.verify().problems == []
@@ -67,12 +68,11 @@ def check(folder: Path, said: Acknowledged) -> int:
         assert lost == set()
         assert said.deleted & there.keys() == set()
         assert all(there[n].text == text for n, text in said.alive.items() if n in there)
-        ids = list(there)
+        ids = random.Random(len(there)).sample(sorted(there), min(SAMPLE, len(there)))
         queries = np.stack([vector_of(there[n].text) for n in ids])
         found = index.search(queries, 1)
         assert found.ids[:, 0].tolist() == ids
         np.testing.assert_allclose(found.scores[:, 0], 1, atol=1e-6)
-        return len(ids)
 
 
 def rounds(folder: Path, count: int) -> None:
@@ -89,6 +89,7 @@ def test_killed_writers_lose_nothing(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_many_killed_writers_lose_nothing(tmp_path):
     rounds(tmp_path / "index", 60)
 

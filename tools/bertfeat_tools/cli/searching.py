@@ -8,7 +8,7 @@ import click
 
 from bertfeat.index.documents import Hit
 
-BATCH_QUERIES = 256
+BATCH_QUERIES = 1024
 NOT_IN_A_COLUMN = str.maketrans("\t\n\r\v\f", "     ")
 
 
