@@ -162,15 +162,15 @@ class Encoder:
                 it has the largest context.
             stride: tokens that neighbouring windows share.
             return_errors: leave errors in the items instead of raising at the end.
-            options: ``truncate``, ``prompt``, ``prompt_name``, ``max_seq_len``.
+            options: ``truncate``, ``max_seq_len``, ``prompt``, ``prompt_name`` (none by default).
 
         Raises:
             InputError: an option is not acceptable.
             RowErrors: after the last item, if some texts failed (``.vectors`` is None).
         """
-        chosen = EncodeOptions.from_mapping(
-            {"layers": layers, "combine": "none", "pooling": "none"} | options
-        )
+        kind = {"layers": layers, "combine": "none", "pooling": "none"}
+        prompt = {} if options.get("prompt_name") else {"prompt": ""}
+        chosen = EncodeOptions.from_mapping(kind | prompt | options)
         windows = WindowOptions(long, stride)
         self.runtime.spec(chosen)
         return self._extract(iterate(texts), chosen, windows, return_errors)

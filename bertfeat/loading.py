@@ -10,7 +10,7 @@ import numpy as np
 from bertfeat.checkpoints import check_vocabulary, read, resolve
 from bertfeat.checkpoints.model_folder import ModelFolder
 from bertfeat.config import EncoderConfig
-from bertfeat.engine.backend import load_keras
+from bertfeat.engine.backend import gpu_names, load_keras
 from bertfeat.engine.choose import Choice, choose_precision, make_engine
 from bertfeat.errors import ConfigError
 from bertfeat.features.dtypes import read_ranges
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from bertfeat.encoder.bert import Bert
 
 
+CPU_BATCH_TOKENS = 512
+"""A batch whose activations stay in the processor's caches: larger ones wait for memory."""
+GPU_BATCH_TOKENS = 16384
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions:
     """How a model is loaded and run.
@@ -31,7 +36,7 @@ class LoadOptions:
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``gpu:N``.
         offline: never ask the network for the model.
         max_seq_len: tokens read of each text; None = what the model's folder says.
-        batch_tokens: rows × longest row of one batch.
+        batch_tokens: rows × longest row of one batch; None = what suits the device.
         threads: cores that one operation may use; None leaves it to the back end.
         lowercase: overrides what the tokenizer's files say.
         progress: show a progress bar while fetching, if stderr is a terminal.
@@ -41,7 +46,7 @@ class LoadOptions:
     device: str = "auto"
     offline: bool = False
     max_seq_len: int | None = None
-    batch_tokens: int = 16384
+    batch_tokens: int | None = None
     threads: int | None = None
     lowercase: bool | None = None
     progress: bool = True
@@ -67,7 +72,7 @@ def load(name: str | Path, options: LoadOptions) -> Loaded:
     Raises:
         ModelNotFound, CheckpointError, ConfigError, VocabularyError: as their names say.
     """
-    if options.batch_tokens < 1:
+    if options.batch_tokens is not None and options.batch_tokens < 1:
         raise ConfigError(f"batch_tokens={options.batch_tokens} is not a positive number of tokens")
     folder = resolve(str(name), offline=options.offline, progress=options.progress)
     model = read(folder)
@@ -88,7 +93,8 @@ def load(name: str | Path, options: LoadOptions) -> Loaded:
         max_seq_len=_max_seq_len(
             options.max_seq_len, modules.max_seq_length, tokenizer, model.config
         ),
-        batch_tokens=options.batch_tokens,
+        batch_tokens=options.batch_tokens
+        or (GPU_BATCH_TOKENS if gpu_names() else CPU_BATCH_TOKENS),
         ranges=read_ranges(folder),
     )
     return Loaded(runtime, folder, choice, _score_activation(model))

@@ -1,5 +1,6 @@
 """Texts to vectors of every token, layer by layer; long texts in stitched windows."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,9 @@ def extract_items(
     """Yield the token vectors of each item, in order, reading items as they are needed."""
     spec = runtime.spec(options)
     start = 0
-    while chunk := [item for _, item in zip(range(CHUNK), items, strict=False)]:
+    if windows.long == "window" and runtime.prompt(options):
+        raise InputError("long='window' takes no prompt: it would stand in the first window only")
+    while chunk := list(itertools.islice(items, CHUNK)):
         yield from _extract_chunk(runtime, spec, chunk, start, options, windows)
         start += len(chunk)
 
@@ -78,13 +81,20 @@ def _extract_chunk(
     windows: WindowOptions,
 ) -> list[TokenFeatures]:  # fmt: skip
     info = EncodeInfo.of_rows(len(items))
-    good, texts = check_rows(runtime.tokenize(items, options, start), 0, info)
+    encodings = runtime.tokenize(items, options, start)
+    cut = [
+        windows.long == "window" and isinstance(text, Encoding) and text.truncated
+        for text in encodings
+    ]
+    encodings = [
+        _long_pair(start + row) if cut[row] and isinstance(items[row], tuple) else encoding
+        for row, encoding in enumerate(encodings)
+    ]
+    good, texts = check_rows(encodings, 0, info)
+    limit, windowed = runtime.limit(options), runtime.tokenizer.windows
     pieces = [
-        _windows(runtime, items[row], options, windows) if cut else [text]
-        for row, text, cut in (
-            (row, text, text.truncated and windows.long == "window")
-            for row, text in zip(good, texts, strict=True)
-        )
+        windowed(items[row], limit, windows.stride) if cut[row] else [text]
+        for row, text in zip(good, texts, strict=True)
     ]
     vectors = _token_vectors(runtime, spec, [piece for group in pieces for piece in group])
     empty = np.zeros((len(spec.layers), 0, spec.dim), np.float32)
@@ -113,12 +123,10 @@ def _token_vectors(
     return iter(found)
 
 
-def _windows(
-    runtime: Runtime, item: Any, options: EncodeOptions, windows: WindowOptions
-) -> list[Encoding]:
-    if isinstance(item, tuple):
-        raise InputError("long='window' reads single texts; a pair cannot be cut into windows")
-    return runtime.tokenizer.windows(item, runtime.limit(options), windows.stride)
+def _long_pair(row: int) -> InputError:
+    return InputError(
+        f"texts[{row}] is a pair longer than the model; long='window' reads single texts only"
+    )
 
 
 def _stitched(group: list[Encoding], vectors: list[np.ndarray], stride: int) -> TokenFeatures:

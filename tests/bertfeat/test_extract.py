@@ -105,3 +105,16 @@ def test_windows_leave_short_texts_alone(encoder):
 def test_bad_options_are_named_at_the_call(encoder, options, part):
     with pytest.raises(InputError, match=part):
         encoder.extract(["cat"], **options)
+
+
+def test_a_pair_too_long_for_windows_fails_alone(encoder):
+    items = list(
+        encoder.extract(["cat", ("the dog", "sun " * 90)], long="window", return_errors=True)
+    )
+    assert items[0].tokens == ["[CLS]", "cat", "[SEP]"]
+    assert "texts[1] is a pair longer than the model" in str(items[1].error)
+
+
+def test_windows_take_no_prompt(encoder):
+    with pytest.raises(InputError, match="takes no prompt"):
+        next(encoder.extract(["cat"], long="window", prompt="the "))

@@ -71,6 +71,7 @@ RUN = (
 )  # fmt: skip
 BATCH_TOKENS = click.option(
     "--batch-tokens", type=click.IntRange(1), default=LOAD.batch_tokens,
+    show_default="512 on a CPU, 16384 on a GPU",
     help="Texts times longest text, in tokens, that are computed together.",
 )  # fmt: skip
 MODEL = click.option(
