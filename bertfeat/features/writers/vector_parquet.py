@@ -36,8 +36,10 @@ class VectorParquet(Npy):
         with parts[1].open(encoding="utf-8") as file:
             errors = dict(json.loads(line) for line in file)
         kind = pa.from_numpy_dtype(self.dtype)
-        for size in reversed(self.shape):
+        for size in reversed(self.shape[1:]):
             kind = pa.list_(kind, size)
+        # Not of a fixed size: pyarrow before 26 cannot read those where one is null.
+        kind = pa.list_(kind)
         schema = pa.schema({"index": pa.int64(), "embedding": kind, "error": pa.string()})
         with whole_file(target) as temporary, pq.ParquetWriter(temporary, schema) as writer:
             for start in range(0, len(vectors), ROWS):
@@ -52,9 +54,11 @@ def _batch(schema: Any, start: int, block: np.ndarray, errors: dict[int, str]) -
 
     indices = np.arange(start, start + len(block))
     found = [errors.get(index) for index in indices.tolist()]
-    values = pa.array(block.ravel())
+    failed = np.array([error is not None for error in found])
+    values = pa.array(block[~failed].ravel())
     for size in reversed(block.shape[2:]):
         values = pa.FixedSizeListArray.from_arrays(values, size)
-    failed = pa.array([error is not None for error in found])
-    embedding = pa.FixedSizeListArray.from_arrays(values, block.shape[1], mask=failed)
+    stops = np.cumsum(np.where(failed, 0, block.shape[1]), dtype=np.int32)
+    offsets = pa.array(np.concatenate([np.zeros(1, np.int32), stops]))
+    embedding = pa.ListArray.from_arrays(offsets, values, mask=pa.array(failed))
     return pa.record_batch([indices, embedding, pa.array(found, pa.string())], schema=schema)
