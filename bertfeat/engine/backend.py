@@ -21,6 +21,7 @@ CHATTER = re.compile(
     rb"computation_placer|Unable to register|gpu_device|xla/service|XLA service"
 )
 _LOCK = threading.Lock()
+_HOLDING = threading.RLock()
 _started: tuple[str, int | None] | None = None
 
 
@@ -53,8 +54,8 @@ def load_keras(device: str = "auto", threads: int | None = None) -> None:
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Hold what is written to file descriptor 2 and pass on afterwards what is not chatter."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    with _HOLDING, tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
         saved = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:

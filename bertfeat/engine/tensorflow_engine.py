@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bertfeat.encoder.bert import Bert
+from bertfeat.engine.backend import quiet_stderr
 from bertfeat.engine.base import Program
 from bertfeat.engine.batching import Inputs
 
@@ -28,11 +29,18 @@ class TensorFlowEngine:
 
     def run(self, program: Program, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a program on one batch (see :class:`bertfeat.engine.base.Engine`)."""
-        graph = self._graphs.pop(program, None) or self._compile(program, inputs)
+        graph = self._graphs.pop(program, None)
+        if graph is None:
+            # oneDNN tells on stderr which operations it leaves to others when they are first run.
+            with quiet_stderr():
+                graph = self._compile(program, inputs)
+                results = graph(dict(inputs))
+        else:
+            results = graph(dict(inputs))
         self._graphs[program] = graph
         if len(self._graphs) > MAX_GRAPHS:
             self._graphs.popitem(last=False)
-        return {name: value.numpy() for name, value in graph(dict(inputs)).items()}
+        return {name: value.numpy() for name, value in results.items()}
 
     def _compile(self, program: Program, inputs: Inputs) -> Callable[..., Any]:
         signature = {
