@@ -6,7 +6,6 @@ for ``quit`` prints its peak memory.
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -43,12 +42,17 @@ def main(system: str, model: str, texts_file: str) -> None:
     texts = json.loads(Path(texts_file).read_text(encoding="utf-8"))
     for line in sys.stdin:
         if line.strip() == "quit":
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            answer({"peak_mb": peak / 1024})
+            answer({"peak_mb": peak_mb()})
             return
         started = time.perf_counter()
         encode(texts)
         answer({"seconds": time.perf_counter() - started})
+
+
+def peak_mb() -> float:
+    """Return this process's own peak (``ru_maxrss`` would count the parent's before the start)."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def answer(values: dict[str, Any]) -> None:

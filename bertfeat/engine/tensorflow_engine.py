@@ -12,6 +12,7 @@ from bertfeat.engine.backend import quiet_stderr
 from bertfeat.engine.base import Program
 from bertfeat.engine.batching import Inputs
 
+Key = tuple[Program, tuple[str, ...]]
 MAX_GRAPHS = 32
 """Compiled programs kept; the least recently used goes first."""
 
@@ -21,7 +22,7 @@ class TensorFlowEngine:
 
     def __init__(self, bert: Bert, precision: str) -> None:
         self.bert, self.precision = bert, precision
-        self._graphs: OrderedDict[Program, Callable[..., Any]] = OrderedDict()
+        self._graphs: OrderedDict[Key, Callable[..., Any]] = OrderedDict()
 
     def shape(self, rows: int, length: int) -> tuple[int, int]:
         """Pad no further than the longest row: an open shape costs nothing."""
@@ -29,7 +30,8 @@ class TensorFlowEngine:
 
     def run(self, program: Program, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a program on one batch (see :class:`bertfeat.engine.base.Engine`)."""
-        graph = self._graphs.pop(program, None)
+        key = (program, tuple(sorted(inputs)))
+        graph = self._graphs.pop(key, None)
         if graph is None:
             # oneDNN tells on stderr which operations it leaves to others when they are first run.
             with quiet_stderr():
@@ -37,7 +39,7 @@ class TensorFlowEngine:
                 results = graph(dict(inputs))
         else:
             results = graph(dict(inputs))
-        self._graphs[program] = graph
+        self._graphs[key] = graph
         if len(self._graphs) > MAX_GRAPHS:
             self._graphs.popitem(last=False)
         return {name: value.numpy() for name, value in results.items()}

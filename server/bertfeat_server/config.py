@@ -45,7 +45,7 @@ class ServerConfig:
         (DEFAULT_MODEL,), "Model to serve, NAME=FOLDER or a name or folder; repeat for several."
     )
     workers: int = _option(1, "Worker processes for each model.")
-    max_batch_tokens: int = _option(8192, "Estimated tokens computed together at most.")
+    max_batch_tokens: int = _option(2048, "Estimated tokens computed together at most.")
     max_wait_ms: float = _option(0.0, "Time that a batch which is not full waits for more texts.")
     max_queue_tokens: int = _option(
         1_000_000, "Estimated tokens that may wait; beyond it requests are told to come back."

@@ -118,3 +118,9 @@ def test_a_pair_too_long_for_windows_fails_alone(encoder):
 def test_windows_take_no_prompt(encoder):
     with pytest.raises(InputError, match="takes no prompt"):
         next(encoder.extract(["cat"], long="window", prompt="the "))
+
+
+def test_the_same_layers_can_be_extracted_and_encoded_without_pooling(encoder):
+    (item,) = encoder.extract(["the cat"], layers=[-1, -2])
+    (vectors,) = encoder.encode(["the cat"], layers=[-1, -2], combine="none", pooling="none")
+    np.testing.assert_allclose(vectors.swapaxes(0, 1), item.vectors, atol=1e-6)
