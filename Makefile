@@ -1,13 +1,14 @@
 # make demo   the whole path on a real model, into ./demo-output
 # make test   ruff, mypy and the quick tests
 # Each target makes the environment that it needs, once; PYTHON=... chooses the interpreter.
+# --use-pep517: packages without wheels are built in isolation, whatever setuptools is at hand.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 DEV := .venv
 DEMO := .venv-demo
 LOWEST := .venv-lowest
 WHEEL := .venv-wheel
-PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --use-pep517
 
 # The lock files are for Linux x86-64; elsewhere pip resolves the extras.
 ifeq ($(shell uname -sm),Linux x86_64)
