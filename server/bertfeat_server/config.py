@@ -41,6 +41,7 @@ class ServerConfig:
     endpoint: str = _option(
         "", "ZeroMQ endpoint for clients instead: ipc://PATH.", shown="tcp://HOST:PORT"
     )
+    http_port: int = _option(0, "HTTP port; this version serves ZeroMQ only, so 0 = off.")
     model: tuple[str, ...] = _option(
         (DEFAULT_MODEL,), "Model to serve, NAME=FOLDER or a name or folder; repeat for several."
     )
@@ -145,6 +146,10 @@ class ServerConfig:
         ]
         if not 0 <= self.port < 65536:
             wrong.append(f"port={self.port} is not between 0 and 65535")
+        if self.http_port != 0:
+            wrong.append(
+                f"http_port={self.http_port}: HTTP is not served yet, only 0 (off) is right"
+            )
         for name in ("max_wait_ms", "drain_timeout_s"):
             if not getattr(self, name) >= 0:
                 wrong.append(f"{name}={getattr(self, name)} is negative")
