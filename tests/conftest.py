@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: data, models and ZeroMQ contexts that must come to an end."""
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -33,7 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave out the oracles if so told."""
+    """Leave out the oracles if so told; let Ctrl-C act in the processes that tests start."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell leaves it to background jobs
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--without-oracles"):
         sys.meta_path.insert(0, SkipsOracles())
 

@@ -7,7 +7,6 @@ import pickle
 import socket
 import threading
 import time
-import traceback
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from bertfeat_client.errors import (
     ReplyTimeout,
     TransportError,
 )
+from child_call import encode_in_child
 
 
 @pytest.fixture
@@ -84,21 +84,13 @@ def test_a_pickled_client_is_another_with_the_same_options(client, fake):
     assert pickle.loads(pickle.dumps(asynchronous)).timeout_s == 3
 
 
-def in_child(client, connection):
-    try:
-        connection.send(client.encode(["from the child"] * 9))
-        client.close()
-    except BaseException:
-        connection.send(traceback.format_exc())
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_child_process_opens_sockets_of_its_own(client, fake, method):
     context = multiprocessing.get_context(method)
     client.info()
     ours, theirs = context.Pipe()
-    child = context.Process(target=in_child, args=(client, theirs))
+    child = context.Process(target=encode_in_child, args=(client, theirs))
     child.start()
     assert ours.poll(60)
     answer = ours.recv()
