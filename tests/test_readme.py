@@ -77,17 +77,20 @@ def test_every_marked_example_is_run_here():
     assert "```python" not in unmarked
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_librarys_example_prints_what_it_says(default_model, tmp_path):
     run_python("library", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_clients_example_prints_what_it_says(server, tmp_path):
     endpoint, _ = server
     run_python("client", tmp_path, **{"tcp://127.0.0.1:5557": endpoint})
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_servers_status_needs_no_arguments(server):
     endpoint, folder = server
@@ -96,6 +99,7 @@ def test_the_servers_status_needs_no_arguments(server):
     assert '"ready": true' in printed
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_commands_run(default_model, tmp_path):
     printed = run(["bash", "-euo", "pipefail", "-c", BLOCKS["commands"]], tmp_path)

@@ -19,7 +19,6 @@ TEXTS = [
     "word " * 400,
 ]
 CHOICES = [
-    {},
     {"layers": [-4, -3, -2, -1], "combine": "concat", "pooling": "mean", "normalize": False},
     {"layers": "all", "combine": "none"},
     {"layers": "-4:", "combine": "weighted", "layer_weights": [0.1, 0.2, 0.3, 0.4]},
@@ -30,6 +29,11 @@ CHOICES = [
     {"dtype": "float16"},
     {"dtype": "bfloat16"},
 ]
+
+
+def slow(options):
+    """Mark a case as slow: each compiles a graph of its own, here and in the server."""
+    return pytest.param(options, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def served(default_model, tmp_path_factory):
 
 @pytest.mark.model
 @pytest.mark.filterwarnings("ignore:.*longer than:UserWarning")
-@pytest.mark.parametrize("options", CHOICES, ids=str)
+@pytest.mark.parametrize("options", [{}, *map(slow, CHOICES)], ids=str)
 def test_vectors_are_those_of_the_library(served, options):
     client, encoder, _ = served
     vectors, info = client.encode(TEXTS, return_info=True, **options)
@@ -73,6 +77,7 @@ def test_vectors_in_few_bits_are_those_of_the_library(served, dtype):
     assert distance <= 1 if "int8" in dtype else np.mean(vectors != expected) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.filterwarnings("ignore:.*longer than:UserWarning")
 def test_unpooled_vectors_are_those_of_the_library(served):
@@ -85,7 +90,7 @@ def test_unpooled_vectors_are_those_of_the_library(served):
 
 @pytest.mark.model
 @pytest.mark.filterwarnings("ignore:.*longer than:UserWarning")
-@pytest.mark.parametrize("options", [{}, {"layers": [0, -1]}], ids=str)
+@pytest.mark.parametrize("options", [slow({}), {"layers": [0, -1]}], ids=str)
 def test_token_vectors_are_those_of_the_library(served, options):
     client, encoder, _ = served
     for ours, theirs in zip(
@@ -97,6 +102,7 @@ def test_token_vectors_are_those_of_the_library(served, options):
         np.testing.assert_allclose(ours.vectors, theirs.vectors, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_long_texts_are_read_in_windows_if_asked(served, client):
     _, encoder, server = served
@@ -156,6 +162,7 @@ def test_nothing_but_the_summary_is_printed(served):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_start_status_encode_stop_as_in_the_readme(start, default_model):
     server = start("--model", str(default_model), "--offline", **REAL)
@@ -167,6 +174,7 @@ def test_start_status_encode_stop_as_in_the_readme(start, default_model):
     assert server.end(0) == 0
 
 
+@pytest.mark.slow
 def test_several_models_and_a_cross_encoder_in_one_server(start, client, tiny_bert):
     from bertfeat import Encoder
 
