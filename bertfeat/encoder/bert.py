@@ -1,9 +1,13 @@
 """BERT (Devlin et al. 2019), from token ids to any of its inner tensors, by name.
 
-Inputs are int32 (B, S): ``input_ids``, ``attention_mask`` (1 = real token), ``token_type_ids``;
-and, for the masked-LM head only, ``masked_positions`` (B, M), the places that it scores.  The
-outputs are named in :mod:`bertfeat.encoder.names`; only those asked for are computed, and layers
-that no asked output depends on are not run.
+Inputs are int32 (B, S): ``input_ids``, ``attention_mask``, ``token_type_ids``; and, for the
+masked-LM head only, ``masked_positions`` (B, M), the places that it scores.  A token attends to
+those with its own number in ``attention_mask`` (0 = padding), so that several texts may share a
+row.  Then ``position_ids`` (R, S) count from 0 in each text, and ``token_places`` (B, S) says where
+in the R flattened rows each text's tokens stand: hidden states and heads are one row for each text.
+``embeddings_sum`` float (R, S, H) may be given instead of ``input_ids`` and what belongs to them.
+The outputs are named in :mod:`bertfeat.encoder.names`; only those asked for are computed, and
+layers that no asked output depends on are not run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -82,14 +86,12 @@ class Bert(keras.Model):
                 found[wanted[name]] = tensor
 
         bias = attention_bias(inputs["attention_mask"])
-        hidden = self.embeddings(
-            inputs["input_ids"], inputs["token_type_ids"], record=record, training=training
-        )
-        record("hidden_states.0", hidden)
+        hidden = self.embeddings(inputs, record=record, training=training)
+        record("hidden_states.0", by_text(hidden, inputs))
         for i, layer in enumerate(self.encoder_layers[: depth(wanted, num_layers)]):
             hidden = layer(hidden, bias, record=numbered(record, i), training=training)
-            record(f"hidden_states.{i + 1}", hidden)
-        self._apply_heads(hidden, inputs, wanted, record)
+            record(f"hidden_states.{i + 1}", by_text(hidden, inputs))
+        self._apply_heads(by_text(hidden, inputs), inputs, wanted, record)
         return found
 
     def _apply_heads(
@@ -140,8 +142,17 @@ class Bert(keras.Model):
 
 
 def attention_bias(attention_mask: Tensor) -> Tensor:
-    """Return what is added to the scores: 0 at real keys, -1e9 at padding, float32 (B, 1, 1, S)."""
-    return (1.0 - ops.cast(attention_mask[:, None, None, :], "float32")) * -1e9
+    """Return what is added to the scores, float32 (R, 1, S, S): 0 within a text, else -1e9."""
+    other = attention_mask[:, None, :, None] != attention_mask[:, None, None, :]
+    return ops.cast(other, "float32") * -1e9
+
+
+def by_text(hidden: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+    """Give each text of shared rows a row of its own: (R, S, H) to (B, S, H)."""
+    if "token_places" not in inputs:
+        return hidden
+    tokens = ops.reshape(hidden, (-1, hidden.shape[-1]))  # (R·S, H)
+    return ops.take(tokens, inputs["token_places"], axis=0)
 
 
 def numbered(record: Record, layer: int) -> Record:

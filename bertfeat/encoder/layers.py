@@ -6,7 +6,7 @@ for is pruned from the compiled graph.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -71,23 +71,25 @@ class Embeddings(keras.layers.Layer):
         self.layer_norm.build((None, None, self.config.hidden_size))
         self.built = True
 
-    def call(
-        self,
-        input_ids: Tensor,
-        token_type_ids: Tensor,
-        record: Record,
-        training: bool = False,
-    ) -> Tensor:
-        """Embed tokens: int32 (B, S) twice to float (B, S, H)."""
-        words = ops.take(self.word_embeddings, input_ids, axis=0)  # (B, S, H)
-        positions = self.position_embeddings[None, : ops.shape(input_ids)[1]]  # (1, S, H)
-        types = ops.take(self.token_type_embeddings, token_type_ids, axis=0)  # (B, S, H)
-        total = ops.cast(words + positions + types, self.compute_dtype)
+    def call(self, inputs: Mapping[str, Tensor], record: Record, training: bool = False) -> Tensor:
+        """Embed tokens: the encoder's inputs to float (B, S, H)."""
+        total = inputs["embeddings_sum"] if "embeddings_sum" in inputs else self.sum(inputs, record)
+        record("embeddings_sum", total)
+        return self.dropout(self.layer_norm(total), training=training)
+
+    def sum(self, inputs: Mapping[str, Tensor], record: Record) -> Tensor:
+        """Look up and add the three embeddings of each token, float (B, S, H)."""
+        words = ops.take(self.word_embeddings, inputs["input_ids"], axis=0)  # (B, S, H)
+        places = inputs.get("position_ids")
+        if places is None:
+            positions = self.position_embeddings[None, : ops.shape(words)[1]]  # (1, S, H)
+        else:
+            positions = ops.take(self.position_embeddings, places, axis=0)  # (B, S, H)
+        types = ops.take(self.token_type_embeddings, inputs["token_type_ids"], axis=0)  # (B, S, H)
         record("word_embeddings", words)
         record("position_embeddings", ops.broadcast_to(positions, ops.shape(words)))
         record("token_type_embeddings", types)
-        record("embeddings_sum", total)
-        return self.dropout(self.layer_norm(total), training=training)
+        return ops.cast(words + positions + types, self.compute_dtype)
 
 
 class SelfAttention(keras.layers.Layer):
@@ -115,7 +117,7 @@ class SelfAttention(keras.layers.Layer):
         self.built = True
 
     def call(self, hidden: Tensor, bias: Tensor, record: Record, training: bool = False) -> Tensor:
-        """Attend: hidden (B, S, H) and additive bias (B, 1, 1 | S, S) to (B, S, H)."""
+        """Attend: hidden (B, S, H) and additive bias (B, 1, S, S) to (B, S, H)."""
         query, key, value = (
             self._split(layer(hidden)) for layer in (self.query, self.key, self.value)
         )  # (B, N, S, D)

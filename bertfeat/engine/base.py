@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bertfeat.engine.batching import Inputs
+from bertfeat.engine.packing import Inputs
 
 
 class Program(Hashable, Protocol):
@@ -23,12 +23,12 @@ class Program(Hashable, Protocol):
 
 
 class Engine(Protocol):
-    """Runs programs on padded batches of any shape."""
+    """Runs programs on packed batches of any shape."""
 
     precision: str
 
-    def shape(self, rows: int, length: int) -> tuple[int, int]:
-        """Return the (B, S) to which a batch of this many rows and tokens is to be padded."""
+    def shape(self, rows: int, length: int, texts: int) -> tuple[int, int, int]:
+        """Return the (R, S, B) to which a batch of so many rows, tokens and texts is padded."""
 
     def run(self, program: Program, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a program on one batch.

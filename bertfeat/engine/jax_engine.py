@@ -10,7 +10,7 @@ from keras import ops
 
 from bertfeat.encoder.bert import Bert
 from bertfeat.engine.base import Program
-from bertfeat.engine.batching import Inputs
+from bertfeat.engine.packing import Inputs
 
 MAX_PROGRAMS = 32
 SHORTEST = 16
@@ -28,10 +28,10 @@ class JaxEngine:
         )
         self._compiled = lru_cache(MAX_PROGRAMS)(self._compile)
 
-    def shape(self, rows: int, length: int) -> tuple[int, int]:
-        """Round both sizes up to the ladder, the length at most to what the model reads."""
+    def shape(self, rows: int, length: int, texts: int) -> tuple[int, int, int]:
+        """Round the sizes up to the ladder, the length at most to what the model reads."""
         limit = self.bert.config.max_position_embeddings
-        return rung(rows, 1), max(length, min(rung(length, SHORTEST), limit))
+        return rung(rows, 1), max(length, min(rung(length, SHORTEST), limit)), rung(texts, 1)
 
     def run(self, program: Program, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a program on one batch (see :class:`bertfeat.engine.base.Engine`)."""

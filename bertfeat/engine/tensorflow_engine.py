@@ -10,7 +10,7 @@ import tensorflow as tf
 from bertfeat.encoder.bert import Bert
 from bertfeat.engine.backend import quiet_stderr
 from bertfeat.engine.base import Program
-from bertfeat.engine.batching import Inputs
+from bertfeat.engine.packing import Inputs
 
 Key = tuple[Program, tuple[str, ...]]
 MAX_GRAPHS = 32
@@ -24,9 +24,9 @@ class TensorFlowEngine:
         self.bert, self.precision = bert, precision
         self._graphs: OrderedDict[Key, Callable[..., Any]] = OrderedDict()
 
-    def shape(self, rows: int, length: int) -> tuple[int, int]:
+    def shape(self, rows: int, length: int, texts: int) -> tuple[int, int, int]:
         """Pad no further than the longest row: an open shape costs nothing."""
-        return rows, length
+        return rows, length, texts
 
     def run(self, program: Program, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a program on one batch (see :class:`bertfeat.engine.base.Engine`)."""

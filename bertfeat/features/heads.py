@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bertfeat.encoder.names import output_names
-from bertfeat.engine.batching import Inputs, pad
+from bertfeat.engine.packing import Inputs, pack
 from bertfeat.errors import InputError, RowErrors
 from bertfeat.features.options import EncodeOptions
 from bertfeat.features.pooled import EncodeInfo, check_rows
@@ -118,7 +118,7 @@ class _Masked:
 
 
 def _masked_positions(texts: Sequence[_Masked], inputs: Inputs) -> Inputs:
-    positions = np.zeros((len(inputs["input_ids"]), 1), np.int32)
+    positions = np.zeros((len(inputs["lengths"]), 1), np.int32)
     positions[: len(texts), 0] = [text.place for text in texts]
     return {"masked_positions": positions}
 
@@ -133,7 +133,7 @@ def _encoding(runtime: Runtime, item: Any) -> Encoding:
 def _run_one(
     runtime: Runtime, encoding: Encoding, names: tuple[str, ...], extra: Inputs | None = None
 ) -> dict[str, np.ndarray]:
-    inputs = pad([encoding], runtime.tokenizer.pad_id, (1, len(encoding.input_ids)))
+    inputs = pack([encoding], [[0]], runtime.tokenizer.pad_id, (1, len(encoding.input_ids), 1))
     results = runtime.engine.run(RawProgram(names), inputs | (extra or {}))
     return {name: value[0] for name, value in results.items()}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bertfeat.engine.batching import Inputs
+from bertfeat.engine.packing import Inputs
 from bertfeat.errors import InputError, NonFiniteError, NotTrainedForSimilarity, TruncationWarning
 from bertfeat.features.dtypes import convert
 from bertfeat.features.options import EncodeOptions
@@ -164,7 +164,8 @@ def _pooling_inputs(
     runtime: Runtime, spec: FeatureSpec, options: EncodeOptions, texts: Sequence[Encoding],
     inputs: Inputs,
 ) -> Inputs:  # fmt: skip
-    mask = inputs["attention_mask"].astype(np.float32)
+    lengths = inputs["lengths"][:, None]
+    mask = (np.arange(inputs["token_places"].shape[1]) < lengths).astype(np.float32)
     prompt = runtime.prompt(options)
     if prompt and not runtime.modules.include_prompt:
         # As sentence-transformers counts it: [CLS] and the prompt, without the closing [SEP].

@@ -16,9 +16,9 @@ Tensor = Any
 class FeatureProgram:
     """Computes ``vectors`` of a batch as a :class:`FeatureSpec` says.
 
-    Besides the encoder's inputs it reads ``pooling_mask`` float32 (B, S), 1 where a token counts
-    for the means and the maximum, and for ``first`` and ``last`` ``token_index`` int32 (B,), the
-    place of that token.
+    Besides the encoder's inputs it reads ``lengths`` int32 (B,), the tokens of each text,
+    ``pooling_mask`` float32 (B, S), 1 where a token counts for the means and the maximum, and for
+    ``first`` and ``last`` ``token_index`` int32 (B,), the place of that token.
     """
 
     spec: FeatureSpec
@@ -100,7 +100,7 @@ def token_index(name: str, inputs: Mapping[str, Tensor]) -> Tensor:
     if name == "cls":
         return ops.cast(ops.argmax(inputs["pooling_mask"], axis=1), "int32")
     if name == "sep":
-        return ops.sum(inputs["attention_mask"], axis=1) - 1
+        return inputs["lengths"] - 1
     return inputs["token_index"]
 
 

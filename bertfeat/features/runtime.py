@@ -8,7 +8,7 @@ import numpy as np
 from bertfeat.checkpoints.model_folder import SentenceModules
 from bertfeat.config import EncoderConfig
 from bertfeat.engine.base import Engine, Program
-from bertfeat.engine.batching import Inputs, pad, plan_batches
+from bertfeat.engine.packing import Inputs, pack, plan_batches
 from bertfeat.errors import InputError, MissingHead
 from bertfeat.features.options import EncodeOptions
 from bertfeat.features.spec import DenseKey, FeatureSpec, resolve_spec
@@ -27,7 +27,7 @@ class Runtime:
         dense: the folder's Dense layers.
         is_plain: whether the folder says nothing about sentence vectors.
         max_seq_len: tokens read of each text, specials included.
-        batch_tokens: rows × longest row of one batch.
+        batch_tokens: rows × tokens of a row of one batch.
         ranges: float32 (2, 1) or (2, dim), see ``bertfeat.features.dtypes``.
     """
 
@@ -106,18 +106,19 @@ class Runtime:
         Args:
             program: what to compute.
             encodings: the texts.
-            extra: further inputs of a batch, from its texts and its padded inputs.
+            extra: further inputs of a batch, from its texts and its packed inputs.
 
         Yields:
-            Row numbers, int64 (rows,), and the results, whose first rows belong to them.
+            Numbers of texts, int64 (n,), and the results, whose first rows belong to them.
         """
         lengths = [len(encoding.input_ids) for encoding in encodings]
         for rows in plan_batches(lengths, self.batch_tokens):
-            texts = [encodings[row] for row in rows]
-            shape = self.engine.shape(len(texts), max(lengths[row] for row in rows))
-            inputs = pad(texts, self.tokenizer.pad_id, shape)
-            inputs |= extra(texts, inputs) if extra else {}
-            yield rows, self.engine.run(program, inputs)
+            numbers = [number for row in rows for number in row]
+            length = max(lengths[number] for number in numbers)
+            shape = self.engine.shape(len(rows), length, len(numbers))
+            inputs = pack(encodings, rows, self.tokenizer.pad_id, shape)
+            inputs |= extra([encodings[number] for number in numbers], inputs) if extra else {}
+            yield np.array(numbers), self.engine.run(program, inputs)
 
     def require_head(self, head: str, purpose: str) -> None:
         """Check that the checkpoint has a head.
