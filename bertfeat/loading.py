@@ -1,7 +1,7 @@
 """From a model's folder to a loaded runtime: weights into the graph, settings checked."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,7 +112,8 @@ def _bert(model: ModelFolder, heads: tuple[str, ...], precision: str) -> "Bert":
     from bertfeat.encoder.bert import Bert
 
     labels = model.tensors["classifier/bias"].shape[0] if "classifier" in heads else 2
-    bert = Bert(model.config, heads=heads, num_labels=labels, dtype=precision)
+    config = replace(model.config, initializer_range=0.0)
+    bert = Bert(config, heads=heads, num_labels=labels, dtype=precision)
     bert.assign(model.tensors)
     return bert
 

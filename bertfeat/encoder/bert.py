@@ -87,6 +87,7 @@ class Bert(keras.Model):
 
         bias = attention_bias(inputs["attention_mask"])
         hidden = self.embeddings(inputs, record=record, training=training)
+        hidden = ops.reshape(hidden, (-1, self.config.hidden_size))  # (R·S, H)
         record("hidden_states.0", by_text(hidden, inputs))
         for i, layer in enumerate(self.encoder_layers[: depth(wanted, num_layers)]):
             hidden = layer(hidden, bias, record=numbered(record, i), training=training)
@@ -148,11 +149,10 @@ def attention_bias(attention_mask: Tensor) -> Tensor:
 
 
 def by_text(hidden: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-    """Give each text of shared rows a row of its own: (R, S, H) to (B, S, H)."""
-    if "token_places" not in inputs:
-        return hidden
-    tokens = ops.reshape(hidden, (-1, hidden.shape[-1]))  # (R·S, H)
-    return ops.take(tokens, inputs["token_places"], axis=0)
+    """Give each text a row of its own: (R·S, H) to (B, S, H)."""
+    if "token_places" in inputs:
+        return ops.take(hidden, inputs["token_places"], axis=0)
+    return ops.reshape(hidden, (*ops.shape(inputs["attention_mask"]), hidden.shape[-1]))
 
 
 def numbered(record: Record, layer: int) -> Record:

@@ -45,7 +45,12 @@ def layer_norm(config: EncoderConfig, dtype: Any) -> keras.layers.LayerNormaliza
 
 
 def normal(config: EncoderConfig) -> keras.initializers.Initializer:
-    """Return BERT's initializer: a normal of ``initializer_range``, cut at two deviations."""
+    """Return BERT's initializer: a normal of ``initializer_range``, cut at two deviations.
+
+    A range of 0 gives zeros at once, for weights that a checkpoint's take the place of.
+    """
+    if config.initializer_range == 0:
+        return keras.initializers.Zeros()
     return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
 
 
@@ -111,15 +116,15 @@ class SelfAttention(keras.layers.Layer):
 
     def build(self, _: Any = None) -> None:
         """Create the four projections, (H, H) each."""
-        shape = (None, None, self.config.hidden_size)
+        shape = (None, self.config.hidden_size)
         for layer in (self.query, self.key, self.value, self.output_dense, self.layer_norm):
             layer.build(shape)
         self.built = True
 
     def call(self, hidden: Tensor, bias: Tensor, record: Record, training: bool = False) -> Tensor:
-        """Attend: hidden (B, S, H) and additive bias (B, 1, S, S) to (B, S, H)."""
+        """Attend: hidden (B·S, H) and additive bias (B, 1, S, S) to (B·S, H)."""
         query, key, value = (
-            self._split(layer(hidden)) for layer in (self.query, self.key, self.value)
+            self._split(layer(hidden), bias) for layer in (self.query, self.key, self.value)
         )  # (B, N, S, D)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, N, S, S)
         scores = ops.cast(scores, "float32") * (1 / math.sqrt(self.config.head_size)) + bias
@@ -134,10 +139,10 @@ class SelfAttention(keras.layers.Layer):
         projected = self.output_dense(ops.reshape(context, ops.shape(hidden)))
         return self.layer_norm(hidden + self.dropout(projected, training=training))
 
-    def _split(self, x: Tensor) -> Tensor:
-        batch, length = ops.shape(x)[0], ops.shape(x)[1]
-        heads = (batch, length, self.config.num_attention_heads, self.config.head_size)
-        return ops.transpose(ops.reshape(x, heads), (0, 2, 1, 3))  # (B, N, S, D)
+    def _split(self, x: Tensor, bias: Tensor) -> Tensor:
+        heads = (self.config.num_attention_heads, self.config.head_size)
+        rows = ops.reshape(x, (-1, ops.shape(bias)[-1], *heads))  # (B, S, N, D)
+        return ops.transpose(rows, (0, 2, 1, 3))  # (B, N, S, D)
 
 
 class TransformerLayer(keras.layers.Layer):
@@ -156,16 +161,16 @@ class TransformerLayer(keras.layers.Layer):
 
     def build(self, _: Any = None) -> None:
         """Create the attention and the two dense layers, (H, I) and (I, H)."""
-        shape = (None, None, self.config.hidden_size)
+        shape = (None, self.config.hidden_size)
         self.attention.build(shape)
         self.intermediate.build(shape)
-        self.output_dense.build((None, None, self.config.intermediate_size))
+        self.output_dense.build((None, self.config.intermediate_size))
         self.layer_norm.build(shape)
         self.built = True
 
     def call(self, hidden: Tensor, bias: Tensor, record: Record, training: bool = False) -> Tensor:
-        """Transform hidden states, (B, S, H) to (B, S, H)."""
+        """Transform hidden states, (B·S, H) to (B·S, H)."""
         attended = self.attention(hidden, bias, record=record, training=training)
-        widened = self.activation(self.intermediate(attended))  # (B, S, I)
+        widened = self.activation(self.intermediate(attended))  # (B·S, I)
         narrowed = self.dropout(self.output_dense(widened), training=training)
         return self.layer_norm(attended + narrowed)

@@ -27,9 +27,7 @@ class TokenSequence(Protocol):
         """0 for the first text, 1 for the second."""
 
 
-def plan_batches(
-    lengths: Sequence[int], max_tokens: int, share_rows: bool = True
-) -> Iterator[Rows]:
+def plan_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[Rows]:
     """Group texts into batches of rows, the longest first, so that memory peaks at once.
 
     The longest text of a batch sets the length of its rows.  What a row has left is filled with the
@@ -39,7 +37,6 @@ def plan_batches(
     Args:
         lengths: tokens of each text.
         max_tokens: rows × tokens of a row, padding included; a longer text gets its own batch.
-        share_rows: False gives each text a row, and each batch texts of one length.
 
     Yields:
         The rows of each batch; every text once.
@@ -47,10 +44,10 @@ def plan_batches(
     shelf = Shelf(lengths)
     while shelf.texts_left:
         length = shelf.longest(len(shelf.of_length) - 1)
-        least = (length + 1) // 2 if share_rows else length
+        most = max(1, max_tokens // max(1, length))
         rows: Rows = []
-        while len(rows) < max(1, max_tokens // max(1, length)) and shelf.longest(length) >= least:
-            rows.append(shelf.row(length) if share_rows else [shelf.take(length)])
+        while len(rows) < most and 2 * shelf.longest(length) >= length:
+            rows.append(shelf.row(length))
         yield rows
 
 
