@@ -9,7 +9,7 @@ from bertfeat.engine.packing import Inputs
 
 
 class Program(Hashable, Protocol):
-    """A function of the encoder's outputs, compiled together with the encoder.
+    """A function of the encoder's outputs, computed behind the encoder or in its graph.
 
     Equal programs share one compiled graph, so a program is hashable.
     """
@@ -18,8 +18,16 @@ class Program(Hashable, Protocol):
     def outputs(self) -> tuple[str, ...]:
         """Names of the encoder outputs that it needs (see ``bertfeat.encoder.bert``)."""
 
-    def __call__(self, found: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Turn encoder outputs and batch inputs into named result tensors."""
+    def __call__(
+        self, found: Mapping[str, Any], inputs: Mapping[str, Any], ops: Any
+    ) -> dict[str, Any]:
+        """Turn encoder outputs (floating ones float32) and batch inputs into named results.
+
+        Args:
+            found: the outputs by name.
+            inputs: what the batch was made of.
+            ops: ``keras.ops`` for a graph's tensors, ``numpy`` for arrays.
+        """
 
 
 class Engine(Protocol):

@@ -41,7 +41,7 @@ class JaxEngine:
     def _compile(self, program: Program) -> Callable[..., Any]:
         def forward(weights: Any, batch: Any) -> dict[str, Any]:
             found, _ = self.bert.stateless_call(*weights, batch, outputs=program.outputs)
-            return {name: _widened(value) for name, value in program(found, batch).items()}
+            return program({name: _widened(x) for name, x in found.items()}, batch, ops)
 
         compiled: Callable[..., Any] = jax.jit(forward)
         return compiled

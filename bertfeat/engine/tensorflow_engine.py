@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from bertfeat.encoder.bert import Bert
 from bertfeat.engine.backend import quiet_stderr
@@ -52,7 +53,7 @@ class TensorFlowEngine:
 
         def forward(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             found = self.bert(batch, outputs=program.outputs)
-            return {name: _widened(value) for name, value in program(found, batch).items()}
+            return program({name: _widened(x) for name, x in found.items()}, batch, ops)
 
         compiled: Callable[..., Any] = tf.function(
             forward, input_signature=[signature], autograph=False

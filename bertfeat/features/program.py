@@ -1,12 +1,19 @@
-"""The feature algebra as a function of the encoder's outputs, compiled into its graph.
+"""The feature algebra as a function of the encoder's outputs.
+
+It is written once, in the functions that ``keras.ops`` and NumPy share: an engine that compiles
+graphs puts it into them, another runs it as it is.  ``ops`` is the one or the other.
 
 Shape letters: B batch, S sequence, L layers, H hidden, F features.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from bertfeat.checkpoints.model_folder import Dense
 from bertfeat.features.spec import FeatureSpec
 
 Tensor = Any
@@ -31,31 +38,26 @@ class FeatureProgram:
         return tuple(dict.fromkeys(f"hidden_states.{layer}" for layer in self.spec.layers))
 
     def __call__(
-        self, found: Mapping[str, Tensor], inputs: Mapping[str, Tensor]
+        self, found: Mapping[str, Tensor], inputs: Mapping[str, Tensor], ops: Any
     ) -> dict[str, Tensor]:
         """Return ``vectors``: float32 (B, F), (B, L, F), (B, S, F) or (B, S, L, F)."""
-        from keras import ops
-
         spec = self.spec
         if spec.pooling == ("pooler",):
-            vectors = ops.cast(found["pooled"], "float32")
+            vectors = found["pooled"]
             vectors = vectors[:, None] if spec.combine == "none" else vectors
         else:
-            tokens = combine(spec, [found[f"hidden_states.{layer}"] for layer in spec.layers])
+            tokens = combine(spec, [found[f"hidden_states.{layer}"] for layer in spec.layers], ops)
             vectors = ops.concatenate(
-                [pool(name, tokens, inputs) for name in spec.pooling], axis=-1
+                [pool(name, tokens, inputs, ops) for name in spec.pooling], axis=-1
             )
         for key in spec.dense:
-            vectors = apply_dense(key.layer, vectors)
+            vectors = apply_dense(key.layer, vectors, ops)
         vectors = vectors[..., : spec.dimensions] if spec.dimensions else vectors
-        return {"vectors": unit_length(vectors) if spec.normalize else vectors}
+        return {"vectors": unit_length(vectors, ops) if spec.normalize else vectors}
 
 
-def combine(spec: FeatureSpec, states: list[Tensor]) -> Tensor:
-    """Combine layers, (B, S, H) each, to float32 (B, S, F); ``none`` gives (B, S, L, H)."""
-    from keras import ops
-
-    states = [ops.cast(state, "float32") for state in states]
+def combine(spec: FeatureSpec, states: list[Tensor], ops: Any) -> Tensor:
+    """Combine layers, float32 (B, S, H) each, to float32 (B, S, F); ``none`` gives (B, S, L, H)."""
     if spec.combine == "concat":
         return ops.concatenate(states, axis=-1) if len(states) > 1 else states[0]
     if spec.combine == "weighted":
@@ -67,18 +69,18 @@ def combine(spec: FeatureSpec, states: list[Tensor]) -> Tensor:
     return reduce(stacked, axis=2)
 
 
-def pool(name: str, tokens: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+def pool(name: str, tokens: Tensor, inputs: Mapping[str, Tensor], ops: Any) -> Tensor:
     """Pool token vectors over S: (B, S, …, F) to (B, …, F); ``none`` keeps them."""
-    from keras import ops
-
     if name == "none":
         return tokens
     if name in ("cls", "sep", "first", "last"):
-        index = token_index(name, inputs)
+        index = token_index(name, inputs, ops)
         index = ops.reshape(index, (-1, *[1] * (len(tokens.shape) - 1)))
         return ops.take_along_axis(tokens, index, axis=1)[:, 0]
     if name == "mean_max":
-        return ops.concatenate([pool("mean", tokens, inputs), pool("max", tokens, inputs)], axis=-1)
+        return ops.concatenate(
+            [pool(kind, tokens, inputs, ops) for kind in ("mean", "max")], axis=-1
+        )
     mask = inputs["pooling_mask"][(..., *[None] * (len(tokens.shape) - 2))]  # (B, S, 1 …)
     if name == "max":
         return ops.max(ops.where(mask > 0, tokens, -3.4e38), axis=1)
@@ -89,37 +91,40 @@ def pool(name: str, tokens: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
     return total / (ops.sqrt(count) if name == "mean_sqrt_len" else count)
 
 
-def token_index(name: str, inputs: Mapping[str, Tensor]) -> Tensor:
+def token_index(name: str, inputs: Mapping[str, Tensor], ops: Any) -> Tensor:
     """Return the place of the token that a positional pooling takes, int32 (B,).
 
     ``cls`` is the first token that counts, as in sentence-transformers: [CLS], or where the prompt
     is left out of the pooling, the one behind it.
     """
-    from keras import ops
-
     if name == "cls":
-        return ops.cast(ops.argmax(inputs["pooling_mask"], axis=1), "int32")
+        return ops.argmax(inputs["pooling_mask"], axis=1)
     if name == "sep":
         return inputs["lengths"] - 1
     return inputs["token_index"]
 
 
-def apply_dense(layer: Any, vectors: Tensor) -> Tensor:
+def apply_dense(layer: Dense, vectors: Tensor, ops: Any) -> Tensor:
     """Apply a dense layer of the model's folder to the last axis."""
-    from keras import ops
-
-    from bertfeat.encoder.layers import activation
-
-    projected = ops.matmul(vectors, ops.convert_to_tensor(layer.kernel, "float32"))
+    projected = ops.matmul(vectors, np.asarray(layer.kernel, np.float32))
     if layer.bias is not None:
-        projected = projected + ops.convert_to_tensor(layer.bias, "float32")
-    return activation(layer.activation)(projected)
+        projected = projected + np.asarray(layer.bias, np.float32)
+    return activate(layer.activation, projected, ops)
 
 
-def unit_length(vectors: Tensor) -> Tensor:
+def activate(name: str, x: Tensor, ops: Any) -> Tensor:
+    """Apply the activation that a dense layer names, GELU the exact one."""
+    if name == "gelu":
+        erf = getattr(ops, "erf", np.vectorize(math.erf, otypes=[np.float32]))
+        return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
+    if name in ("sigmoid", "silu"):
+        gate = 1 / (1 + ops.exp(-x))
+        return gate if name == "sigmoid" else x * gate
+    return {"identity": lambda x: x, "tanh": ops.tanh, "relu": lambda x: ops.maximum(x, 0)}[name](x)
+
+
+def unit_length(vectors: Tensor, ops: Any) -> Tensor:
     """Scale the last axis to Euclidean length 1; a zero vector stays zero."""
-    from keras import ops
-
     length = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True))
     return vectors / ops.maximum(length, 1e-12)
 
@@ -131,7 +136,7 @@ class RawProgram:
     outputs: tuple[str, ...]
 
     def __call__(
-        self, found: Mapping[str, Tensor], inputs: Mapping[str, Tensor]
+        self, found: Mapping[str, Tensor], inputs: Mapping[str, Tensor], ops: Any
     ) -> dict[str, Tensor]:
         """Return the named outputs."""
         return {name: found[name] for name in self.outputs}
