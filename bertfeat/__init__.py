@@ -15,7 +15,7 @@ def __getattr__(name: str) -> Any:
     """Load the encoder when it is asked for, so that ``import bertfeat`` is instant."""
     if name != "Encoder":
         raise AttributeError(f"module 'bertfeat' has no attribute {name!r}")
-    require("bertfeat.Encoder", "keras", "tensorflow", "tokenizers", "safetensors")
+    require("bertfeat.Encoder", "tokenizers")
     from bertfeat.api import Encoder
 
     return Encoder

@@ -1,5 +1,6 @@
 """From a model's folder to a loaded runtime: weights into the graph, settings checked."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,15 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bertfeat.checkpoints import check_vocabulary, read, resolve
+from bertfeat.checkpoints import check_vocabulary, detect, lite, model_hash, read, resolve
+from bertfeat.checkpoints.lite_cache import lite_folder
 from bertfeat.checkpoints.model_folder import ModelFolder
 from bertfeat.config import EncoderConfig
-from bertfeat.engine.backend import gpu_names, load_keras
-from bertfeat.engine.choose import Choice, choose_precision, make_engine
+from bertfeat.engine.backend import gpu_names, load_keras, usable_cores
+from bertfeat.engine.base import Engine
+from bertfeat.engine.choose import Choice, check_precision, choose_precision, make_engine
 from bertfeat.errors import ConfigError
+from bertfeat.extras import require
 from bertfeat.features.dtypes import read_ranges
 from bertfeat.features.runtime import Runtime
 from bertfeat.features.spec import PLAIN, DenseKey
+from bertfeat.fidelity import Fidelity, cache_fidelity, cached_fidelity, measure
 from bertfeat.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 
 CPU_BATCH_TOKENS = 512
 """A batch whose activations stay in the processor's caches: larger ones wait for memory."""
+LITE_BATCH_TOKENS = 512
 GPU_BATCH_TOKENS = 16384
 
 
@@ -32,12 +38,14 @@ class LoadOptions:
     """How a model is loaded and run.
 
     Attributes:
-        precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        precision: ``auto``, ``float32``, ``bfloat16``, ``float16`` or ``int8``.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``gpu:N``.
         offline: never ask the network for the model.
         max_seq_len: tokens read of each text; None = what the model's folder says.
         batch_tokens: rows × longest row of one batch; None = what suits the device.
         threads: cores that one operation may use; None leaves it to the back end.
+        batch_invariant: compute each text alone, so that its vector is the same to the last bit
+            whatever else the call holds; slower.
         lowercase: overrides what the tokenizer's files say.
         progress: show a progress bar while fetching, if stderr is a terminal.
     """
@@ -48,6 +56,7 @@ class LoadOptions:
     max_seq_len: int | None = None
     batch_tokens: int | None = None
     threads: int | None = None
+    batch_invariant: bool = False
     lowercase: bool | None = None
     progress: bool = True
 
@@ -71,33 +80,100 @@ def load(name: str | Path, options: LoadOptions) -> Loaded:
 
     Raises:
         ModelNotFound, CheckpointError, ConfigError, VocabularyError: as their names say.
+        MissingExtra: packages that this model or precision needs are not installed.
     """
+    check_precision(options.precision)
     if options.batch_tokens is not None and options.batch_tokens < 1:
         raise ConfigError(f"batch_tokens={options.batch_tokens} is not a positive number of tokens")
     folder = resolve(str(name), offline=options.offline, progress=options.progress)
-    model = read(folder)
+    is_lite = detect(folder) == "lite"
+    runs_lite = is_lite or options.precision == "int8"
+    lite_or_not = lite_folder(folder, progress=options.progress) if runs_lite else folder
+    model = read(lite_or_not)
     tokenizer = Tokenizer.from_folder(model.tokenizer_folder, lowercase=options.lowercase)
     check_vocabulary(model, tokenizer)
-    load_keras(options.device, options.threads)
-    choice = choose_precision(options.precision)
-    modules = model.sentence or PLAIN
-    heads = _heads(model)
-    runtime = Runtime(
-        config=model.config,
-        tokenizer=tokenizer,
-        engine=make_engine(_bert(model, heads, choice.precision), choice.precision),
-        heads=tuple(head for head in heads if "/" not in head),
-        modules=modules,
-        dense=tuple(DenseKey(layer) for layer in modules.dense),
-        is_plain=model.sentence is None,
-        max_seq_len=_max_seq_len(
-            options.max_seq_len, modules.max_seq_length, tokenizer, model.config
-        ),
-        batch_tokens=options.batch_tokens
-        or (GPU_BATCH_TOKENS if gpu_names() else CPU_BATCH_TOKENS),
-        ranges=read_ranges(folder),
-    )
+    parts = Parts(model, tokenizer, options)
+    runtime, choice = parts.lite() if runs_lite else parts.keras()
     return Loaded(runtime, folder, choice, _score_activation(model))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a runtime is put together from.
+
+    Attributes:
+        model: as read.
+        tokenizer: the model's.
+        options: those of the load.
+    """
+
+    model: ModelFolder
+    tokenizer: Tokenizer
+    options: LoadOptions
+
+    def lite(self) -> tuple[Runtime, Choice]:
+        """Put a lite folder under LiteRT.
+
+        Raises:
+            ConfigError: another precision or device is asked for.
+        """
+        if self.options.precision not in ("auto", "int8"):
+            raise ConfigError(
+                f"precision={self.options.precision!r}: {self.model.folder} is a lite folder, "
+                "which computes in int8 only; load the model that it was made from"
+            )
+        if self.options.device.startswith("gpu"):
+            raise ConfigError(f"device={self.options.device!r}: int8 is computed on the CPU only")
+        require("int8", "ai_edge_litert", extra="lite")
+        from bertfeat.engine.lite_engine import LiteEngine
+
+        threads = self.options.threads or usable_cores()
+        graph = self.model.folder / lite.GRAPH
+        engine = LiteEngine(graph, self.model.config, self.model.tensors, threads)
+        noted = lite.fidelity(self.model.folder)
+        faithful = str(Fidelity.from_dict(noted)) if noted else "fidelity not measured"
+        reason = "asked for" if self.options.precision == "int8" else "the folder is a lite one"
+        return self._runtime(engine, LITE_BATCH_TOKENS), Choice("int8", f"{reason}; {faithful}")
+
+    def keras(self) -> tuple[Runtime, Choice]:
+        """Put the weights into a graph of Keras's back end."""
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        require("a model that is no lite folder", "keras", backend)
+        load_keras(self.options.device, self.options.threads)
+        choice = choose_precision(self.options.precision, self.mean_cosine)
+        return self._keras_runtime(choice.precision), choice
+
+    def mean_cosine(self, precision: str) -> float:
+        """Return the fidelity of a precision of Keras's, measured once and cached."""
+        key = f"{model_hash(self.model.folder)[:16]}-{os.environ['KERAS_BACKEND']}-{precision}"
+        found = cached_fidelity(key)
+        if found is None:
+            found = measure(self._keras_runtime(precision), self._keras_runtime("float32"))
+            cache_fidelity(key, found)
+        return found.mean_cosine
+
+    def _keras_runtime(self, precision: str) -> Runtime:
+        engine = make_engine(_bert(self.model, _heads(self.model), precision), precision)
+        return self._runtime(engine, GPU_BATCH_TOKENS if gpu_names() else CPU_BATCH_TOKENS)
+
+    def _runtime(self, engine: Engine, batch_tokens: int) -> Runtime:
+        model, options = self.model, self.options
+        modules = model.sentence or PLAIN
+        return Runtime(
+            config=model.config,
+            tokenizer=self.tokenizer,
+            engine=engine,
+            heads=tuple(head for head in _heads(model) if "/" not in head),
+            modules=modules,
+            dense=tuple(DenseKey(layer) for layer in modules.dense),
+            is_plain=model.sentence is None,
+            max_seq_len=_max_seq_len(
+                options.max_seq_len, modules.max_seq_length, self.tokenizer, model.config
+            ),
+            batch_tokens=options.batch_tokens or batch_tokens,
+            ranges=read_ranges(model.folder),
+            batch_invariant=options.batch_invariant,
+        )
 
 
 def _heads(model: ModelFolder) -> tuple[str, ...]:

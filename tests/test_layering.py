@@ -20,8 +20,9 @@ FLOORS = (
     {"engine"},
     {"checkpoints"},
     {"features"},
+    {"fidelity"},
     {"loading"},
-    {"api"},
+    {"api", "lite"},
     {"index", "ner", "tasks", "viz"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,4 +1,4 @@
-"""Which format a folder has, and the three formats behind one door: read, write, convert."""
+"""Which format a folder has, and all formats behind one door: read, write, convert."""
 
 import shutil
 from collections.abc import Callable
@@ -7,7 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from bertfeat.checkpoints import google, huggingface, sentence_modules, sentence_transformers
+from bertfeat.checkpoints import (
+    google,
+    huggingface,
+    lite,
+    sentence_modules,
+    sentence_transformers,
+)
 from bertfeat.checkpoints.folder_files import new_folder, read_json
 from bertfeat.checkpoints.model_folder import ModelFolder
 from bertfeat.errors import CheckpointError, ConversionLoss, VocabularyError
@@ -31,6 +37,7 @@ class Format:
 FORMATS = {
     name: Format(room.holds_model, room.read, room.weight_files, room.losses, room.write)
     for name, room in (
+        ("lite", lite),
         ("sentence-transformers", sentence_transformers),
         ("huggingface", huggingface),
         ("google", google),
@@ -50,7 +57,8 @@ def detect(folder: Path) -> str:
     held = ", ".join(sorted(path.name for path in folder.glob("*"))[:20])
     raise CheckpointError(
         f"{folder} is no model folder: it needs modules.json (sentence-transformers), config.json "
-        f"(Hugging Face) or bert_config.json (Google), and holds {held or 'nothing'}"
+        "(Hugging Face), bert_config.json (Google) or lite.json (lite); it holds "
+        f"{held or 'nothing'}"
     )
 
 
@@ -74,7 +82,7 @@ def write(
         model: encoder, heads and sentence modules.
         tokenizer: saved beside them.
         target: must not exist.
-        format: ``google``, ``huggingface`` or ``sentence-transformers``.
+        format: ``google``, ``huggingface``, ``sentence-transformers`` or ``lite``.
         drop: leave out what the format cannot hold instead of failing.
 
     Returns:
@@ -82,11 +90,16 @@ def write(
 
     Raises:
         ConversionLoss: the format cannot hold all of the model; the message lists what.
-        CheckpointError: the target exists or cannot be written.
+        CheckpointError: the target exists or cannot be written, or the model is a lite folder.
         VocabularyError: the tokenizer has more tokens than the embedding table has rows.
     """
     if format not in FORMATS:
         raise CheckpointError(f"format {format!r} is none of {', '.join(FORMATS)}")
+    if model.format == "lite":
+        raise CheckpointError(
+            f"{model.folder} is a lite folder: what its weights were cannot be had back; convert "
+            "the model that it was made from"
+        )
     check_vocabulary(model, tokenizer)
     with new_folder(Path(target)) as folder:
         tokenizer.save(folder)
@@ -104,7 +117,7 @@ def write(
 def losses(model: ModelFolder, tokenizer_folder: Path, format: str) -> list[str]:
     """List what of a model a format cannot hold, given a folder with its tokenizer saved."""
     lost = FORMATS[format].losses(model)
-    if format != "sentence-transformers" and model.sentence is not None:
+    if format in ("google", "huggingface") and model.sentence is not None:
         lost += sentence_modules.describe(model.sentence)
     return lost + (_tokenizer_losses(tokenizer_folder) if format == "google" else [])
 

@@ -4,6 +4,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from bertfeat.checkpoints import lite
 from bertfeat.checkpoints.cache import sha256_of
 from bertfeat.checkpoints.formats import FORMATS, detect
 from bertfeat.errors import CheckpointError
@@ -13,12 +14,16 @@ def model_hash(folder: Path) -> str:
     """Return the sha256 of a model's weights, hexadecimal.
 
     That of the file where the weights are one file, else that of the lines ``sha256  name`` of
-    all of them, as ``sha256sum`` prints them.  Unchanged files are read once per process.
+    all of them, as ``sha256sum`` prints them.  Unchanged files are read once per process.  A lite
+    folder's is that of the weights that it was made from.
 
     Raises:
         CheckpointError: the folder holds no model.
     """
-    files = FORMATS[detect(folder)].weight_files(folder)
+    format = detect(folder)
+    if format == "lite":
+        return lite.recorded_hash(folder)
+    files = FORMATS[format].weight_files(folder)
     if not files:
         raise CheckpointError(f"{folder} has no weight files")
     hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in files}

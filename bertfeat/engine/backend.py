@@ -18,7 +18,7 @@ from bertfeat.errors import ConfigError
 
 CHATTER = re.compile(
     rb"oneDNN|absl::InitializeLog|cpu_feature_guard|rebuild TensorFlow|cuda|CUDA|cuInit|TensorRT|"
-    rb"computation_placer|Unable to register|gpu_device|xla/service|XLA service"
+    rb"computation_placer|XNNPACK delegate|Unable to register|gpu_device|xla/service|XLA service"
 )
 _LOCK = threading.Lock()
 _HOLDING = threading.RLock()
@@ -97,6 +97,14 @@ def _wake_up() -> None:
 def _check_device(device: str) -> None:
     if device.startswith("gpu") and not gpu_names():
         raise ConfigError(f"device={device!r} is not on this machine; choose cpu or auto")
+
+
+def usable_cores() -> int:
+    """Count the processor cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
 
 
 def gpu_names() -> list[str]:

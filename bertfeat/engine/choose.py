@@ -3,6 +3,8 @@
 The choice goes by what the processor can do, never by timing, so that it is repeatable.
 """
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
     from bertfeat.encoder.bert import Bert
     from bertfeat.engine.base import Engine
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16", "int8")
+FAITHFUL = 0.9999
+"""The least mean cosine to float32 of what ``auto`` chooses."""
 
 
 @dataclass(frozen=True)
@@ -25,32 +29,62 @@ class Choice:
     reason: str
 
 
-def choose_precision(asked: str) -> Choice:
-    """Turn ``auto`` into the fastest precision that keeps vectors faithful on this hardware.
+def check_precision(asked: str) -> None:
+    """Check that there is such a precision.
 
     Raises:
         ConfigError: the precision is none of ``PRECISIONS``.
     """
     if asked not in PRECISIONS:
         raise ConfigError(f"precision={asked!r} is none of {', '.join(PRECISIONS)}")
+
+
+def choose_precision(asked: str, mean_cosine: Callable[[str], float] = lambda _: 1.0) -> Choice:
+    """Turn ``auto`` into the fastest precision that keeps vectors faithful on this hardware.
+
+    Args:
+        asked: one of ``PRECISIONS``.
+        mean_cosine: measures a precision against float32 for the model in question.
+    """
     if asked != "auto":
         return Choice(asked, "asked for")
+    hardware = _bfloat16_hardware()
+    if hardware is None:
+        return Choice("float32", "this processor has no bfloat16 instructions")
+    cosine = mean_cosine("bfloat16")
+    if cosine < FAITHFUL:
+        return Choice(
+            "float32",
+            f"{hardware}, but this model's vectors in it have cosine {cosine:.5f} to float32, "
+            f"less than {FAITHFUL}",
+        )
+    return Choice("bfloat16", f"{hardware}, cosine to float32 {cosine:.5f}")
+
+
+def _bfloat16_hardware() -> str | None:
     if gpu_names():
-        return Choice("bfloat16", "GPUs multiply bfloat16 matrices fastest")
+        return "GPUs multiply bfloat16 matrices fastest"
     flags = {"avx512_bf16", "amx_bf16"} & cpu_flags()
-    if flags:
-        return Choice("bfloat16", f"this processor has {' and '.join(sorted(flags))}")
-    return Choice("float32", "this processor has no bfloat16 instructions")
+    return f"this processor has {' and '.join(sorted(flags))}" if flags else None
 
 
 def cpu_flags() -> set[str]:
-    """Return the processor's feature flags as Linux names them (empty elsewhere)."""
+    """Return the processor's feature flags as Linux names them (empty elsewhere).
+
+    None that ``ONEDNN_MAX_CPU_ISA`` keeps TensorFlow's kernels from using.
+    """
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return set()
     line = next((line for line in text.splitlines() if line.startswith("flags")), "")
-    return set(line.partition(":")[2].split())
+    flags = set(line.partition(":")[2].split())
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    if "AMX" not in limit and limit not in ("ALL", "DEFAULT"):
+        flags.discard("amx_bf16")
+    if "AVX2" in limit or "SSE" in limit or limit in ("AVX", "AVX512_CORE", "AVX512_CORE_VNNI"):
+        flags.discard("avx512_bf16")
+    return flags
 
 
 def make_engine(bert: "Bert", precision: str) -> "Engine":

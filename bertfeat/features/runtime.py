@@ -29,6 +29,7 @@ class Runtime:
         max_seq_len: tokens read of each text, specials included.
         batch_tokens: rows × tokens of a row of one batch.
         ranges: float32 (2, 1) or (2, dim), see ``bertfeat.features.dtypes``.
+        batch_invariant: whether each text is computed alone.
     """
 
     config: EncoderConfig
@@ -41,6 +42,7 @@ class Runtime:
     max_seq_len: int
     batch_tokens: int
     ranges: np.ndarray
+    batch_invariant: bool = False
 
     def spec(self, options: EncodeOptions) -> FeatureSpec:
         """Resolve the options of a call against this model; raises what is wrong with them."""
@@ -112,7 +114,8 @@ class Runtime:
             Numbers of texts, int64 (n,), and the results, whose first rows belong to them.
         """
         lengths = [len(encoding.input_ids) for encoding in encodings]
-        for rows in plan_batches(lengths, self.batch_tokens):
+        alone = [[[number]] for number in range(len(lengths))]
+        for rows in alone if self.batch_invariant else plan_batches(lengths, self.batch_tokens):
             numbers = [number for row in rows for number in row]
             length = max(lengths[number] for number in numbers)
             shape = self.engine.shape(len(rows), length, len(numbers))

@@ -4,12 +4,12 @@ The command line is made from these fields (see ``options``): a field ``max_wait
 ``--max-wait-ms`` and the environment variable ``BERTFEAT_SERVE_MAX_WAIT_MS``.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from bertfeat.engine.backend import usable_cores
 from bertfeat.engine.choose import PRECISIONS
 from bertfeat.errors import ConfigError
 from bertfeat.features.options import COMBINATIONS, POOLING_ALIASES, POOLINGS
@@ -129,7 +129,7 @@ class ServerConfig:
     @property
     def worker_threads(self) -> int:
         """Threads of one worker: as told, else its share of the cores."""
-        return self.threads or max(1, cores() // (len(self.devices) * len(self.model)))
+        return self.threads or max(1, usable_cores() // (len(self.devices) * len(self.model)))
 
     @property
     def encode_defaults(self) -> dict[str, Any]:
@@ -186,11 +186,3 @@ def _name_model(text: str) -> tuple[str, str]:
     if equals:
         return name, source
     return (Path(text).expanduser().resolve().name if Path(text).is_dir() else text), text
-
-
-def cores() -> int:
-    """Count the processor cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
