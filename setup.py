@@ -29,6 +29,7 @@ NO_TENSORFLOW_CPU = f"({NOT_LINUX_X86}) and sys_platform != 'win32'"
 
 CLIENT = ["numpy>=1.26", "pyzmq>=26"]
 ANY_DEVICE = [
+    "ai-edge-litert>=2.1",
     "click>=8.1",
     "filelock>=3.13",
     "huggingface_hub>=0.30",
@@ -54,7 +55,7 @@ CUDA = [
     "tensorflow>=2.19; sys_platform == 'darwin'",
 ]
 SERVE = [*ANY_DEVICE, *CPU]
-LITE = ["ai-edge-litert>=1.2", "click>=8.1", "tokenizers>=0.21"]
+LITE = ["ai-edge-litert>=2.1", "click>=8.1", "tokenizers>=0.21"]
 TRAIN: list[str] = []
 ORACLES = [
     "pytorch-crf>=0.7.2",

@@ -33,6 +33,7 @@ class Program(Hashable, Protocol):
 class Engine(Protocol):
     """Runs programs on packed batches of any shape."""
 
+    name: str
     precision: str
 
     def shape(self, rows: int, length: int, texts: int) -> tuple[int, int, int]:

@@ -20,6 +20,8 @@ SHORTEST = 16
 class JaxEngine:
     """Runs programs through ``jax.jit`` on batches padded to powers of two."""
 
+    name = "jax"
+
     def __init__(self, bert: Bert, precision: str) -> None:
         self.bert, self.precision = bert, precision
         self._weights = (

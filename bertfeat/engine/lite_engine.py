@@ -36,7 +36,7 @@ class LiteEngine:
         threads: cores that one operation may use.
     """
 
-    precision = "int8"
+    name, precision = "litert", "int8"
 
     def __init__(self, graph: Path, config: EncoderConfig, tensors: Tensors, threads: int) -> None:
         self.config, self.tensors = config, tensors

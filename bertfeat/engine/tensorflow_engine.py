@@ -21,6 +21,8 @@ MAX_GRAPHS = 32
 class TensorFlowEngine:
     """Runs programs as ``tf.function`` graphs with open batch and length."""
 
+    name = "tensorflow"
+
     def __init__(self, bert: Bert, precision: str) -> None:
         self.bert, self.precision = bert, precision
         self._graphs: OrderedDict[Key, Callable[..., Any]] = OrderedDict()

@@ -185,7 +185,9 @@ def test_a_vocabulary_larger_than_the_embedding_table_is_an_error(tiny_bert, tmp
 
 def test_an_unknown_format_is_an_error(tiny_bert, tmp_path):
     folder = tiny_bert()
-    with pytest.raises(CheckpointError, match="'onnx' is none of sentence-transformers, hugg"):
+    with pytest.raises(
+        CheckpointError, match="'onnx' is none of lite, sentence-transformers, hugg"
+    ):
         write(read(folder), Tokenizer.from_folder(folder), tmp_path / "target", "onnx")
 
 

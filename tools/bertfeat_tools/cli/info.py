@@ -4,12 +4,15 @@ import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import bertfeat
 from bertfeat_tools.cli.options import CONTEXT, LOAD, PRECISIONS
+
+if TYPE_CHECKING:
+    from bertfeat.engine.choose import Choice
 
 PACKAGES = (
     "numpy", "tokenizers", "safetensors", "keras", "tensorflow", "tensorflow-cpu", "jax",
@@ -21,38 +24,64 @@ DEFAULT_ENGINE = "the default; KERAS_BACKEND=jax chooses the other"
 @click.command(context_settings=CONTEXT)
 @click.option("--precision", type=click.Choice(PRECISIONS), default="auto", help="What to explain.")
 @click.option("--device", default=LOAD.device, metavar="auto|cpu|gpu:N", help="Where to compute.")
+@click.option(
+    "--model", metavar="NAME_OR_FOLDER", show_default="none is loaded",
+    help="Load this model and say how faithful the precision is for it.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def info(precision: str, device: str, as_json: bool) -> None:
+def info(precision: str, device: str, model: str | None, as_json: bool) -> None:
     """Show versions, devices, and the engine and precision that would be chosen, with reasons."""
-    found = describe(precision, device)
+    found = describe(precision, device, model)
     click.echo(json.dumps(found) if as_json else as_text(found))
 
 
-def describe(precision: str, device: str) -> dict[str, Any]:
+def describe(precision: str, device: str, model: str | None = None) -> dict[str, Any]:
     """Return what there is to say.
 
     Args:
         precision: explain this one.
         device: compute here.
+        model: load it; None tells what holds for any model.
     """
-    from bertfeat.engine.backend import gpu_names, load_keras
-    from bertfeat.engine.choose import choose_precision
+    from bertfeat.engine.backend import gpu_names
 
-    chosen = os.environ.get("KERAS_BACKEND")
-    load_keras(device)
-    choice = choose_precision(precision)
+    asked = os.environ.get("KERAS_BACKEND")
+    engine, choice = _choose_for(model, precision, device) if model else _choose(precision, device)
     return {
         "bertfeat": bertfeat.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "packages": installed(),
         "cores": os.cpu_count(),
-        "accelerators": gpu_names(),
-        "engine": os.environ["KERAS_BACKEND"],
-        "engine_reason": f"KERAS_BACKEND={chosen} asks for it" if chosen else DEFAULT_ENGINE,
+        "accelerators": [] if engine == "litert" else gpu_names(),
+        "engine": engine,
+        "engine_reason": _engine_reason(engine, asked),
         "precision": choice.precision,
         "precision_reason": choice.reason,
     }
+
+
+def _choose(precision: str, device: str) -> tuple[str, "Choice"]:
+    from bertfeat.engine.backend import load_keras
+    from bertfeat.engine.choose import choose_precision
+
+    if precision == "int8":
+        return "litert", choose_precision(precision)
+    load_keras(device)
+    return os.environ["KERAS_BACKEND"], choose_precision(precision)
+
+
+def _choose_for(model: str, precision: str, device: str) -> tuple[str, "Choice"]:
+    from bertfeat.loading import LoadOptions, load
+
+    loaded = load(model, LoadOptions(precision=precision, device=device))
+    return loaded.runtime.engine.name, loaded.choice
+
+
+def _engine_reason(engine: str, asked: str | None) -> str:
+    if engine == "litert":
+        return "int8 runs under LiteRT"
+    return f"KERAS_BACKEND={asked} asks for it" if asked else DEFAULT_ENGINE
 
 
 def installed() -> dict[str, str]:

@@ -11,7 +11,7 @@ import click
 from bertfeat.extras import require
 from bertfeat_tools.cli.options import CONTEXT, DEFAULT_MODEL
 
-FORMATS = ("google", "huggingface", "sentence-transformers")
+FORMATS = ("google", "huggingface", "sentence-transformers", "lite")
 ELSEWHERE = {"list": "list_models", "fetch": "fetch"}
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 OFFLINE = click.option("--offline", is_flag=True, help="Never ask the network for the model.")
@@ -48,13 +48,20 @@ def models() -> None:
 def convert(source: str, target: Path, format: str, drop: bool, offline: bool) -> None:
     """Write the model SOURCE, a name or a folder, into the new folder TARGET.
 
-    Weights keep their bits.  What the format cannot hold is listed: without --drop that is an
-    error and nothing is written.
+    Weights keep their bits, except in the lite format: int8, for serving without TensorFlow.  What
+    the format cannot hold is listed: without --drop that is an error and nothing is written.
     """
     from bertfeat import checkpoints
 
     folder = checkpoints.resolve(source, offline=offline)
-    for line in checkpoints.convert(folder, target, format, drop=drop):
+    if format == "lite":
+        from bertfeat import lite
+
+        lost, fidelity = lite.make(folder, target, drop=drop)
+        click.echo(fidelity, err=True)
+    else:
+        lost = checkpoints.convert(folder, target, format, drop=drop)
+    for line in lost:
         click.echo(f"left out: {line}", err=True)
     click.echo(target)
 
