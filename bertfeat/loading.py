@@ -38,7 +38,8 @@ class LoadOptions:
     """How a model is loaded and run.
 
     Attributes:
-        precision: ``auto``, ``float32``, ``bfloat16``, ``float16`` or ``int8``.
+        precision: ``auto``, ``float32``, ``bfloat16``, ``float16`` or ``int8``; None = what a lite
+            folder holds, float32 for any other.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``gpu:N``.
         offline: never ask the network for the model.
         max_seq_len: tokens read of each text; None = what the model's folder says.
@@ -50,7 +51,7 @@ class LoadOptions:
         progress: show a progress bar while fetching, if stderr is a terminal.
     """
 
-    precision: str = "float32"
+    precision: str | None = None
     device: str = "auto"
     offline: bool = False
     max_seq_len: int | None = None
@@ -82,7 +83,7 @@ def load(name: str | Path, options: LoadOptions) -> Loaded:
         ModelNotFound, CheckpointError, ConfigError, VocabularyError: as their names say.
         MissingExtra: packages that this model or precision needs are not installed.
     """
-    check_precision(options.precision)
+    check_precision(options.precision or "float32")
     if options.batch_tokens is not None and options.batch_tokens < 1:
         raise ConfigError(f"batch_tokens={options.batch_tokens} is not a positive number of tokens")
     folder = resolve(str(name), offline=options.offline, progress=options.progress)
@@ -117,7 +118,7 @@ class Parts:
         Raises:
             ConfigError: another precision or device is asked for.
         """
-        if self.options.precision not in ("auto", "int8"):
+        if self.options.precision not in (None, "auto", "int8"):
             raise ConfigError(
                 f"precision={self.options.precision!r}: {self.model.folder} is a lite folder, "
                 "which computes in int8 only; load the model that it was made from"
@@ -140,7 +141,7 @@ class Parts:
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         require("a model that is no lite folder", "keras", backend)
         load_keras(self.options.device, self.options.threads)
-        choice = choose_precision(self.options.precision, self.mean_cosine)
+        choice = choose_precision(self.options.precision or "float32", self.mean_cosine)
         return self._keras_runtime(choice.precision), choice
 
     def mean_cosine(self, precision: str) -> float:

@@ -5,7 +5,7 @@ probabilities, queries, keys and values stay inside.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -54,25 +54,26 @@ class LiteEngine:
         """
         layers = {name: self._layer(name) for name in program.outputs}
         texts = inputs["attention_mask"].astype(np.float32)[:, None]
-        states = self._graph(
-            (self._embeddings_sum(inputs), texts[..., None], texts[:, :, None]),
-            sorted(set(layers.values())),
-        )
+        arrays = {
+            "embeddings_sum": self._embeddings_sum(inputs),
+            "query_texts": texts[..., None],
+            "key_texts": texts[:, :, None],
+        }
+        states = self._graph(arrays, set(layers.values()))
         places = inputs["token_places"]
         by_text = {
-            layer: state.reshape(-1, self.config.hidden_size)[places]  # (B, S, H)
-            for layer, state in states.items()
+            name: state.reshape(-1, self.config.hidden_size)[places]  # (B, S, H)
+            for name, state in states.items()
         }
-        found = {name: self._output(name, by_text[layer]) for name, layer in layers.items()}
+        found = {name: self._output(name, by_text[state]) for name, state in layers.items()}
         return program(found, inputs, np)
 
-    def _layer(self, name: str) -> int:
-        """Return the number of the hidden state that an output is made of."""
-        kind, _, number = name.partition(".")
-        if kind == "hidden_states":
-            return int(number)
+    def _layer(self, name: str) -> str:
+        """Return the name of the hidden state that an output is made of."""
+        if name.startswith("hidden_states."):
+            return name
         if name in HEAD_OUTPUTS or name == "pooled":
-            return self.config.num_hidden_layers
+            return f"hidden_states.{self.config.num_hidden_layers}"
         raise InputError(
             f"the int8 engine does not compute {name}; load the model with precision='float32'"
         )
@@ -110,24 +111,30 @@ class LiteGraph:
         with quiet_stderr():  # it tells about its delegate
             self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
-        self._inputs = [detail["index"] for detail in self._interpreter.get_input_details()]
-        self._outputs = [detail["index"] for detail in self._interpreter.get_output_details()]
-        self._shapes: list[tuple[int, ...]] = []
+        names = self._interpreter.get_signature_runner()
+        self._inputs = {n: detail["index"] for n, detail in names.get_input_details().items()}
+        self._outputs = {
+            name.replace("output_", "hidden_states."): detail["index"]
+            for name, detail in names.get_output_details().items()
+        }
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self._busy = threading.Lock()
 
-    def __call__(self, arrays: tuple[np.ndarray, ...], outputs: list[int]) -> dict[int, np.ndarray]:
-        """Compute the numbered outputs of float32 inputs."""
+    def __call__(
+        self, arrays: dict[str, np.ndarray], outputs: Iterable[str]
+    ) -> dict[str, np.ndarray]:
+        """Compute the named outputs of float32 inputs."""
         with self._busy:
             self._take(arrays)
             self._interpreter.invoke()
-            return {n: self._interpreter.get_tensor(self._outputs[n]) for n in outputs}
+            return {name: self._interpreter.get_tensor(self._outputs[name]) for name in outputs}
 
-    def _take(self, arrays: tuple[np.ndarray, ...]) -> None:
-        shapes = [array.shape for array in arrays]
+    def _take(self, arrays: dict[str, np.ndarray]) -> None:
+        shapes = {name: array.shape for name, array in arrays.items()}
         if shapes != self._shapes:
-            for index, shape in zip(self._inputs, shapes, strict=True):
-                self._interpreter.resize_tensor_input(index, shape)
+            for name, shape in shapes.items():
+                self._interpreter.resize_tensor_input(self._inputs[name], shape)
             self._interpreter.allocate_tensors()
             self._shapes = shapes
-        for index, array in zip(self._inputs, arrays, strict=True):
-            self._interpreter.set_tensor(index, array)
+        for name, array in arrays.items():
+            self._interpreter.set_tensor(self._inputs[name], array)

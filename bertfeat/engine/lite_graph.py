@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bertfeat.config import EncoderConfig
+from bertfeat.engine.backend import load_keras, quiet_stderr
 
 Tensor = Any
 Tensors = Mapping[str, np.ndarray]
@@ -34,8 +35,9 @@ def convert(config: EncoderConfig, tensors: Tensors) -> bytes:
     Returns:
         The file: from float32 (R, 1, S, H) sums of the embeddings and, twice, each token's text
         number in its row, float32 (R, 1, S, 1) and (R, 1, 1, S), to the hidden states 0 … N, each
-        float32 (R, 1, S, H).
+        float32 (R, 1, S, H) and named ``output_0`` … ``output_N``.
     """
+    load_keras()  # TensorFlow, quietly
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -51,10 +53,11 @@ def convert(config: EncoderConfig, tensors: Tensors) -> bytes:
         spec("key_texts", 1, None),
     ]
     graph = tf.function(forward, input_signature=signature, autograph=False)
-    frozen = convert_variables_to_constants_v2(graph.get_concrete_function())
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    made: bytes = converter.convert()
+    with quiet_stderr():
+        frozen = convert_variables_to_constants_v2(graph.get_concrete_function())
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        made: bytes = converter.convert()
     return made
 
 

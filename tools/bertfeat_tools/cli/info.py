@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import bertfeat
-from bertfeat_tools.cli.options import CONTEXT, LOAD, PRECISIONS
+from bertfeat.engine.choose import PRECISIONS
+from bertfeat_tools.cli.options import CONTEXT, LOAD
 
 if TYPE_CHECKING:
     from bertfeat.engine.choose import Choice

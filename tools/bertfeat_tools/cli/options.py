@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from bertfeat.engine.choose import PRECISIONS
 from bertfeat.features.options import (
     COMBINATIONS,
     DTYPES,
@@ -25,7 +26,6 @@ Decorator = Callable[[Command], Command]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 OF_THE_MODEL = "the model's own"
-PRECISIONS = ("auto", "float32", "bfloat16", "float16", "int8")
 LOAD = LoadOptions()
 
 
@@ -52,7 +52,7 @@ def layer_weights(value: str) -> tuple[float, ...]:
 RUN = (
     click.option(
         "--precision", type=click.Choice(PRECISIONS), default=LOAD.precision,
-        help="Number format that the model computes in.",
+        show_default="float32; int8 for a lite folder", help="What the model computes in.",
     ),
     click.option(
         "--device", default=LOAD.device, metavar="auto|cpu|gpu:N",
