@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bertfeat.engine.base import Engine
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16", "int8")
+CPU_INFO = Path("/proc/cpuinfo")
 FAITHFUL = 0.9999
 """The least mean cosine to float32 of what ``auto`` chooses."""
 
@@ -74,7 +75,7 @@ def cpu_flags() -> set[str]:
     None that ``ONEDNN_MAX_CPU_ISA`` keeps TensorFlow's kernels from using.
     """
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        text = CPU_INFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return set()
     line = next((line for line in text.splitlines() if line.startswith("flags")), "")

@@ -62,6 +62,9 @@ class ServerConfig:
     precision: str = _option("auto", "Arithmetic of the workers.", choices=PRECISIONS)
     device: str = _option("auto", "auto, cpu, or gpu:0,1 with one worker for each GPU.")
     threads: int | None = _option(None, "Threads of a worker.", shown="its share of the cores")
+    batch_invariant: bool = _option(
+        False, "Compute each text alone: the same bits whatever shares its batch; slower."
+    )
     max_seq_len: int | None = _option(
         None,
         "Tokens read of each text, at most what the model reads.",

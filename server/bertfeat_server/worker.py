@@ -178,6 +178,7 @@ def serve(settings: WorkerSettings, on_ready: Callable[[], None], signals: bool 
             device=settings.device,
             threads=config.worker_threads,
             max_seq_len=config.max_seq_len,
+            batch_invariant=config.batch_invariant,
             offline=config.offline,
         )
     except BaseException:

@@ -64,6 +64,10 @@ RUN = (
         help="Cores that one operation may use.",
     ),
     click.option(
+        "--batch-invariant", is_flag=True,
+        help="Compute each text alone: the same bits whatever else is encoded; slower.",
+    ),
+    click.option(
         "--seed", type=int, default=0,
         help="Taken by every command; computing features draws no random numbers.",
     ),
