@@ -1,7 +1,8 @@
 """Making lite folders: a model to int8, with its fidelity measured and written down.
 
 ``python -m bertfeat.lite MODEL_FOLDER TARGET`` is what loading a model with ``precision="int8"``
-runs once for each model, in a process of its own, so that TensorFlow stays out of the caller's.
+runs once for each model, in a process of its own, so that the float32 weights never enter the
+caller's memory.
 """
 
 import shutil

@@ -1,10 +1,8 @@
 """From a model's folder to a loaded runtime: weights into the graph, settings checked."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +10,24 @@ from bertfeat.checkpoints import check_vocabulary, detect, lite, model_hash, rea
 from bertfeat.checkpoints.lite_cache import lite_folder
 from bertfeat.checkpoints.model_folder import ModelFolder
 from bertfeat.config import EncoderConfig
-from bertfeat.engine.backend import gpu_names, load_keras, usable_cores
+from bertfeat.engine.backend import (
+    asked_backend,
+    gpu_names,
+    is_accelerated,
+    load_keras,
+    usable_cores,
+)
 from bertfeat.engine.base import Engine
-from bertfeat.engine.choose import Choice, check_precision, choose_precision, make_engine
+from bertfeat.engine.choose import (
+    Choice,
+    check_engine,
+    check_precision,
+    choose_precision,
+    make_engine,
+    runs_under_litert,
+)
+from bertfeat.engine.lite_engine import LiteEngine
+from bertfeat.engine.lite_runner import LiteRunner
 from bertfeat.errors import ConfigError
 from bertfeat.extras import require
 from bertfeat.features.dtypes import read_ranges
@@ -23,13 +36,8 @@ from bertfeat.features.spec import PLAIN, DenseKey
 from bertfeat.fidelity import Fidelity, cache_fidelity, cached_fidelity, measure
 from bertfeat.tokenization import Tokenizer
 
-if TYPE_CHECKING:
-    from bertfeat.encoder.bert import Bert
-
-
 CPU_BATCH_TOKENS = 512
 """A batch whose activations stay in the processor's caches: larger ones wait for memory."""
-LITE_BATCH_TOKENS = 512
 GPU_BATCH_TOKENS = 16384
 
 
@@ -40,6 +48,8 @@ class LoadOptions:
     Attributes:
         precision: ``auto``, ``float32``, ``bfloat16``, ``float16`` or ``int8``; None = what a lite
             folder holds, float32 for any other.
+        engine: ``litert`` (a CPU, float32 and int8), ``keras`` (everything else, in TensorFlow or
+            what ``KERAS_BACKEND`` names), or ``auto``.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``gpu:N``.
         offline: never ask the network for the model.
         max_seq_len: tokens read of each text; None = what the model's folder says.
@@ -52,6 +62,7 @@ class LoadOptions:
     """
 
     precision: str | None = None
+    engine: str = "auto"
     device: str = "auto"
     offline: bool = False
     max_seq_len: int | None = None
@@ -86,15 +97,16 @@ def load(name: str | Path, options: LoadOptions) -> Loaded:
     check_precision(options.precision or "float32")
     if options.batch_tokens is not None and options.batch_tokens < 1:
         raise ConfigError(f"batch_tokens={options.batch_tokens} is not a positive number of tokens")
+    check_engine(options.engine, options.precision, options.device)
     folder = resolve(str(name), offline=options.offline, progress=options.progress)
-    is_lite = detect(folder) == "lite"
-    runs_lite = is_lite or options.precision == "int8"
-    lite_or_not = lite_folder(folder, progress=options.progress) if runs_lite else folder
-    model = read(lite_or_not)
+    int8 = options.precision == "int8" or detect(folder) == "lite"
+    if not int8:
+        require(f"{folder}, no lite folder,", "safetensors")
+    model = read(lite_folder(folder, progress=options.progress) if int8 else folder)
     tokenizer = Tokenizer.from_folder(model.tokenizer_folder, lowercase=options.lowercase)
     check_vocabulary(model, tokenizer)
     parts = Parts(model, tokenizer, options)
-    runtime, choice = parts.lite() if runs_lite else parts.keras()
+    runtime, choice = parts.int8() if int8 else parts.floating()
     return Loaded(runtime, folder, choice, _score_activation(model))
 
 
@@ -112,49 +124,64 @@ class Parts:
     tokenizer: Tokenizer
     options: LoadOptions
 
-    def lite(self) -> tuple[Runtime, Choice]:
+    def int8(self) -> tuple[Runtime, Choice]:
         """Put a lite folder under LiteRT.
 
         Raises:
-            ConfigError: another precision or device is asked for.
+            ConfigError: another precision, engine or device is asked for.
         """
         if self.options.precision not in (None, "auto", "int8"):
             raise ConfigError(
                 f"precision={self.options.precision!r}: {self.model.folder} is a lite folder, "
                 "which computes in int8 only; load the model that it was made from"
             )
-        if self.options.device.startswith("gpu"):
-            raise ConfigError(f"device={self.options.device!r}: int8 is computed on the CPU only")
-        require("int8", "ai_edge_litert", extra="lite")
-        from bertfeat.engine.lite_engine import LiteEngine
-
-        threads = self.options.threads or usable_cores()
-        graph = self.model.folder / lite.GRAPH
-        engine = LiteEngine(graph, self.model.config, self.model.tensors, threads)
+        check_engine(self.options.engine, "int8", self.options.device)
+        runner = self._runner(self.model.folder / lite.GRAPH)
         noted = lite.fidelity(self.model.folder)
         faithful = str(Fidelity.from_dict(noted)) if noted else "fidelity not measured"
         reason = "asked for" if self.options.precision == "int8" else "the folder is a lite one"
-        return self._runtime(engine, LITE_BATCH_TOKENS), Choice("int8", f"{reason}; {faithful}")
+        engine = LiteEngine(runner, self.model.config, self.model.tensors)
+        return self._runtime(engine, CPU_BATCH_TOKENS), Choice("int8", f"{reason}; {faithful}")
 
-    def keras(self) -> tuple[Runtime, Choice]:
-        """Put the weights into a graph of Keras's back end."""
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-        require("a model that is no lite folder", "keras", backend)
-        load_keras(self.options.device, self.options.threads)
-        choice = choose_precision(self.options.precision or "float32", self.mean_cosine)
+    def floating(self) -> tuple[Runtime, Choice]:
+        """Put float weights under LiteRT or into a graph of Keras's back end."""
+        accelerated = is_accelerated(self.options.device, self.options.threads)
+        choice = choose_precision(
+            self.options.precision or "float32", accelerated, self.mean_cosine
+        )
+        if runs_under_litert(self.options.engine, choice.precision, accelerated):
+            return self._litert_runtime(), choice
         return self._keras_runtime(choice.precision), choice
 
     def mean_cosine(self, precision: str) -> float:
         """Return the fidelity of a precision of Keras's, measured once and cached."""
-        key = f"{model_hash(self.model.folder)[:16]}-{os.environ['KERAS_BACKEND']}-{precision}"
+        key = f"{model_hash(self.model.folder)[:16]}-{asked_backend() or 'default'}-{precision}"
         found = cached_fidelity(key)
         if found is None:
             found = measure(self._keras_runtime(precision), self._keras_runtime("float32"))
             cache_fidelity(key, found)
         return found.mean_cosine
 
+    def _litert_runtime(self) -> Runtime:
+        from bertfeat.engine.lite_convert import convert
+
+        model, options = self.model, self.options
+        runner = self._runner(convert(model.config, model.tensors, int8=False))
+        kept = {name: array for name, array in model.tensors.items() if lite.keeps(name)}
+        folder = model.folder  # so that the engine holds no layers besides the runner's
+
+        def make_other() -> Engine:
+            return _keras_engine(read(folder), options, "float32")
+
+        engine = LiteEngine(runner, model.config, kept, "float32", make_other)
+        return self._runtime(engine, CPU_BATCH_TOKENS)
+
+    def _runner(self, graph: Path | bytes) -> LiteRunner:
+        require("LiteRT", "ai_edge_litert", extra="lite")
+        return LiteRunner(graph, self.options.threads or usable_cores())
+
     def _keras_runtime(self, precision: str) -> Runtime:
-        engine = make_engine(_bert(self.model, _heads(self.model), precision), precision)
+        engine = _keras_engine(self.model, self.options, precision)
         return self._runtime(engine, GPU_BATCH_TOKENS if gpu_names() else CPU_BATCH_TOKENS)
 
     def _runtime(self, engine: Engine, batch_tokens: int) -> Runtime:
@@ -185,14 +212,19 @@ def _heads(model: ModelFolder) -> tuple[str, ...]:
     return tuple(head for head in HEADS if head in groups) + untied
 
 
-def _bert(model: ModelFolder, heads: tuple[str, ...], precision: str) -> "Bert":
+def _keras_engine(model: ModelFolder, options: LoadOptions, precision: str) -> Engine:
+    """Put a model's weights into a graph of Keras's back end."""
+    backend = asked_backend() or "tensorflow"
+    require(f"{precision} under {backend}", "keras", backend)
+    load_keras(options.device, options.threads)
     from bertfeat.encoder.bert import Bert
 
+    heads = _heads(model)
     labels = model.tensors["classifier/bias"].shape[0] if "classifier" in heads else 2
     config = replace(model.config, initializer_range=0.0)
     bert = Bert(config, heads=heads, num_labels=labels, dtype=precision)
     bert.assign(model.tensors)
-    return bert
+    return make_engine(bert, precision)
 
 
 def _max_seq_len(

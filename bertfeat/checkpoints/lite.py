@@ -1,4 +1,4 @@
-"""Lite folders: a model converted once to int8, to be run by LiteRT where TensorFlow is not.
+"""Lite folders: a model converted once to int8, to be run by LiteRT and little else.
 
 ``lite.json`` says what the model was and how its sentence vectors are made, ``graph.tflite`` holds
 the layers, ``tensors/`` the embeddings and the heads as they were, one NumPy file each, mapped into
@@ -77,6 +77,11 @@ def note_fidelity(folder: Path, figures: dict[str, Any]) -> None:
     write_json(folder / DESCRIPTION, description | {"fidelity": figures})
 
 
+def keeps(name: str) -> bool:
+    """Tell whether a tensor is kept as it is: the embeddings and the heads."""
+    return name in TABLES or name.partition("/")[0] in HEADS
+
+
 def losses(model: ModelFolder) -> list[str]:
     """List what of a model the format cannot hold."""
     groups = {name.partition("/")[0] for name in model.tensors}
@@ -86,13 +91,10 @@ def losses(model: ModelFolder) -> list[str]:
 def write(model: ModelFolder, folder: Path) -> None:
     """Convert a model and write everything but the tokenizer."""
     from bertfeat.checkpoints.hashing import model_hash
-    from bertfeat.engine.lite_graph import convert
+    from bertfeat.engine.lite_convert import convert
 
     (folder / GRAPH).write_bytes(convert(model.config, model.tensors))
-    kept = {
-        name: array for name, array in model.tensors.items()
-        if name in TABLES or name.partition("/")[0] in HEADS
-    }  # fmt: skip
+    kept = {name: array for name, array in model.tensors.items() if keeps(name)}
     sentence = asdict(model.sentence) if model.sentence else None
     for number, dense in enumerate(model.sentence.dense if model.sentence else ()):
         kept[f"dense/{number}/kernel"] = dense.kernel

@@ -5,8 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from bertfeat.checkpoints import lite
@@ -29,39 +27,21 @@ def lite_folder(folder: Path, *, progress: bool = True) -> Path:
 
     Raises:
         CheckpointError: the conversion failed; the message says why.
-        MissingExtra: it has to be converted, and TensorFlow is not installed.
+        MissingExtra: it has to be converted, and a package for reading models is not installed.
     """
     if lite.holds_model(folder):
         return folder
     key = f"{model_hash(folder)[:16]}-{lite.FORMAT}.{RECIPE}"
-    found = _kept(key)
-    if found is None:
-        require("int8 for a model that was not converted before", "tensorflow", "filelock")
+    place = cache_folder() / "lite" / key
+    if not lite.holds_model(place):
+        require("int8 for a model that was not converted before", "safetensors", "filelock")
         with fetch_lock(f"lite-{key}"):
-            found = _kept(key) or _convert(folder, _place(key), progress)
-    return found
+            if not lite.holds_model(place):
+                _convert(folder, place, progress)
+    return place
 
 
-def _kept(key: str) -> Path | None:
-    """Return what was made before, where TensorFlow is installed by that version of it."""
-    exact = [_place(key)] if find_spec("tensorflow") else cache_folder().glob(f"lite/{key}-*")
-    return next((place for place in exact if lite.holds_model(place)), None)
-
-
-def _place(key: str) -> Path:
-    return cache_folder() / "lite" / f"{key}-tensorflow-{_tensorflow_version()}"
-
-
-def _tensorflow_version() -> str:
-    for name in ("tensorflow-cpu", "tensorflow"):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return "unknown"
-
-
-def _convert(folder: Path, place: Path, progress: bool) -> Path:
+def _convert(folder: Path, place: Path, progress: bool) -> None:
     logger.info("converting %s to int8, once: %s", folder, place)
     place.parent.mkdir(parents=True, exist_ok=True)
     with _spinner(f"converting {folder.name} to int8, once", progress):
@@ -72,7 +52,6 @@ def _convert(folder: Path, place: Path, progress: bool) -> Path:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it was ended"])[-1]
         raise CheckpointError(f"{folder} cannot be converted to int8: {reason}")
-    return place
 
 
 @contextmanager

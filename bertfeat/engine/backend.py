@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from bertfeat.errors import ConfigError
 
@@ -24,6 +25,9 @@ CHATTER = re.compile(
 _LOCK = threading.Lock()
 _HOLDING = threading.RLock()
 _started: tuple[str, int | None] | None = None
+_asked_backend: str | None = None
+ACCELERATORS = ("nvidia[0-9]*", "kfd", "dxg", "accel*", "vfio/[0-9]*")
+"""Device files of GPUs and TPUs."""
 
 
 def load_keras(device: str = "auto", threads: int | None = None) -> None:
@@ -72,9 +76,9 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def _set_environment(device: str, threads: int | None) -> None:
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "gpu") or (number and not number.isdigit()):
-        raise ConfigError(f"device={device!r} is none of auto, cpu, gpu:0, gpu:1 …")
+    kind, number = parse_device(device)
+    global _asked_backend
+    _asked_backend = os.environ.get("KERAS_BACKEND")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -98,6 +102,31 @@ def _wake_up() -> None:
 def _check_device(device: str) -> None:
     if device.startswith("gpu") and not gpu_names():
         raise ConfigError(f"device={device!r} is not on this machine; choose cpu or auto")
+
+
+def parse_device(device: str) -> tuple[str, str]:
+    """Return the kind and the number of a device: ``gpu:1`` is ("gpu", "1").
+
+    Raises:
+        ConfigError: it is none.
+    """
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "gpu") or (number and not number.isdigit()):
+        raise ConfigError(f"device={device!r} is none of auto, cpu, gpu:0, gpu:1 …")
+    return kind, number
+
+
+def asked_backend() -> str | None:
+    """Return the back end that ``KERAS_BACKEND`` asks for, None where it leaves the choice."""
+    return os.environ.get("KERAS_BACKEND") if _started is None else _asked_backend
+
+
+def is_accelerated(device: str, threads: int | None = None) -> bool:
+    """Tell whether a GPU or TPU computes; starts the back end only where there may be one."""
+    if device == "cpu" or not any(any(Path("/dev").glob(name)) for name in ACCELERATORS):
+        return False
+    load_keras(device, threads)
+    return bool(gpu_names())
 
 
 def usable_cores() -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertfeat.engine.backend import gpu_names
+from bertfeat.engine.backend import asked_backend, parse_device
 from bertfeat.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bertfeat.engine.base import Engine
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16", "int8")
+ENGINES = ("auto", "litert", "keras")
 CPU_INFO = Path("/proc/cpuinfo")
 FAITHFUL = 0.9999
 """The least mean cosine to float32 of what ``auto`` chooses."""
@@ -40,16 +41,42 @@ def check_precision(asked: str) -> None:
         raise ConfigError(f"precision={asked!r} is none of {', '.join(PRECISIONS)}")
 
 
-def choose_precision(asked: str, mean_cosine: Callable[[str], float] = lambda _: 1.0) -> Choice:
+def check_engine(engine: str, precision: str | None, device: str) -> None:
+    """Check that an engine runs a precision on a device.
+
+    Raises:
+        ConfigError: there is no such engine, or it does not.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"engine={engine!r} is none of {', '.join(ENGINES)}")
+    if engine == "litert" and precision not in (None, "float32", "int8"):
+        raise ConfigError(f"precision={precision!r}: LiteRT computes in float32 and int8 only")
+    if engine == "keras" and precision == "int8":
+        raise ConfigError("precision='int8' is computed under LiteRT only; leave engine out")
+    if parse_device(device)[0] == "gpu" and (engine == "litert" or precision == "int8"):
+        raise ConfigError(f"device={device!r}: LiteRT computes on the CPU only")
+
+
+def runs_under_litert(engine: str, precision: str, accelerated: bool) -> bool:
+    """Tell which engine runs a precision: LiteRT (the faster one on a CPU), else Keras."""
+    if engine == "auto" and precision == "float32":
+        return not accelerated and asked_backend() is None
+    return engine == "litert" or precision == "int8"
+
+
+def choose_precision(
+    asked: str, accelerated: bool, mean_cosine: Callable[[str], float] = lambda _: 1.0
+) -> Choice:
     """Turn ``auto`` into the fastest precision that keeps vectors faithful on this hardware.
 
     Args:
         asked: one of ``PRECISIONS``.
+        accelerated: whether a GPU or TPU computes.
         mean_cosine: measures a precision against float32 for the model in question.
     """
     if asked != "auto":
         return Choice(asked, "asked for")
-    hardware = _bfloat16_hardware()
+    hardware = _bfloat16_hardware(accelerated)
     if hardware is None:
         return Choice("float32", "this processor has no bfloat16 instructions")
     cosine = mean_cosine("bfloat16")
@@ -62,8 +89,8 @@ def choose_precision(asked: str, mean_cosine: Callable[[str], float] = lambda _:
     return Choice("bfloat16", f"{hardware}, cosine to float32 {cosine:.5f}")
 
 
-def _bfloat16_hardware() -> str | None:
-    if gpu_names():
+def _bfloat16_hardware(accelerated: bool) -> str | None:
+    if accelerated:
         return "GPUs multiply bfloat16 matrices fastest"
     flags = {"avx512_bf16", "amx_bf16"} & cpu_flags()
     return f"this processor has {' and '.join(sorted(flags))}" if flags else None

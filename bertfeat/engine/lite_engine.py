@@ -1,23 +1,21 @@
-"""The encoder under LiteRT: int8 on a CPU, without TensorFlow.
+"""The encoder under LiteRT: float32 or int8 on a CPU, without TensorFlow.
 
-One file computes every hidden state; the features are made of those in NumPy.  Attention
-probabilities, queries, keys and values stay inside.
+One file computes every hidden state; the features are made of those in NumPy.  What stays inside,
+say attention probabilities, another engine may compute.
 """
 
-import threading
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import numpy as np
 
 from bertfeat.config import EncoderConfig
-from bertfeat.engine.backend import quiet_stderr
-from bertfeat.engine.base import Program
+from bertfeat.engine.base import Engine, Program
+from bertfeat.engine.lite_runner import LiteRunner, embeddings_sum
 from bertfeat.engine.packing import Inputs
 from bertfeat.errors import InputError
 
 Tensors = Mapping[str, np.ndarray]
-TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
 HEAD_OUTPUTS = {
     "next_sentence_logits": "next_sentence",
     "classifier_logits": "classifier",
@@ -30,17 +28,25 @@ class LiteEngine:
     """Runs programs on a file that ``bertfeat.engine.lite_graph`` made.
 
     Args:
-        graph: the file; it is mapped into memory.
+        runner: runs the file.
         config: the encoder's sizes.
         tensors: the three tables of embeddings and the heads, under their canonical names.
-        threads: cores that one operation may use.
+        precision: what the file computes in.
+        make_other: gives an engine for outputs that the file has not; None refuses them.
     """
 
-    name, precision = "litert", "int8"
+    name = "litert"
 
-    def __init__(self, graph: Path, config: EncoderConfig, tensors: Tensors, threads: int) -> None:
-        self.config, self.tensors = config, tensors
-        self._graph = LiteGraph(graph, threads)
+    def __init__(
+        self,
+        runner: LiteRunner,
+        config: EncoderConfig,
+        tensors: Tensors,
+        precision: str = "int8",
+        make_other: Callable[[], Engine] | None = None,
+    ) -> None:
+        self.config, self.tensors, self.precision = config, tensors, precision
+        self._runner, self._make_other = runner, make_other
 
     def shape(self, rows: int, length: int, texts: int) -> tuple[int, int, int]:
         """Pad no further than the longest row: an open shape costs nothing."""
@@ -53,37 +59,39 @@ class LiteEngine:
             InputError: it needs outputs that this engine does not compute.
         """
         layers = {name: self._layer(name) for name in program.outputs}
-        texts = inputs["attention_mask"].astype(np.float32)[:, None]
-        arrays = {
-            "embeddings_sum": self._embeddings_sum(inputs),
-            "query_texts": texts[..., None],
-            "key_texts": texts[:, :, None],
-        }
-        states = self._graph(arrays, set(layers.values()))
+        if missing := [name for name, layer in layers.items() if layer is None]:
+            return self._other(missing).run(program, inputs)
+        sums = embeddings_sum(self.tensors, inputs)
+        states = self._runner(sums, inputs["attention_mask"], set(filter(None, layers.values())))
         places = inputs["token_places"]
         by_text = {
             name: state.reshape(-1, self.config.hidden_size)[places]  # (B, S, H)
             for name, state in states.items()
         }
-        found = {name: self._output(name, by_text[state]) for name, state in layers.items()}
+        found = {
+            name: self._output(name, by_text[state]) for name, state in layers.items() if state
+        }
         return program(found, inputs, np)
 
-    def _layer(self, name: str) -> str:
-        """Return the name of the hidden state that an output is made of."""
+    def _layer(self, name: str) -> str | None:
+        """Return the name of the hidden state that an output is made of, None if of none."""
         if name.startswith("hidden_states."):
             return name
-        if name in HEAD_OUTPUTS or name == "pooled":
-            return f"hidden_states.{self.config.num_hidden_layers}"
-        raise InputError(
-            f"the int8 engine does not compute {name}; load the model with precision='float32'"
-        )
+        last = f"hidden_states.{self.config.num_hidden_layers}"
+        return last if name in HEAD_OUTPUTS or name == "pooled" else None
 
-    def _embeddings_sum(self, inputs: Inputs) -> np.ndarray:
-        words, positions, types = (self.tensors[f"embeddings/{name}"] for name in TABLES)
-        total = np.asarray(words[inputs["input_ids"]], np.float32)  # (R, S, H)
-        total += positions[inputs["position_ids"]]
-        total += types[inputs["token_type_ids"]]
-        return total[:, None]
+    def _other(self, missing: list[str]) -> Engine:
+        if self._make_other is None:
+            raise InputError(
+                f"{self.precision} under LiteRT does not compute {', '.join(missing)}; load the "
+                "model with precision='float32'"
+            )
+        return self._made_other
+
+    @cached_property
+    def _made_other(self) -> Engine:
+        assert self._make_other is not None
+        return self._make_other()
 
     def _output(self, name: str, hidden: np.ndarray) -> np.ndarray:
         if name.startswith("hidden_states."):
@@ -100,41 +108,3 @@ class LiteEngine:
         )
         product: np.ndarray = x @ kernel + bias
         return product
-
-
-class LiteGraph:
-    """A LiteRT interpreter whose inputs follow the arrays that it is given."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        with quiet_stderr():  # it tells about its delegate
-            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
-        names = self._interpreter.get_signature_runner()
-        self._inputs = {n: detail["index"] for n, detail in names.get_input_details().items()}
-        self._outputs = {
-            name.replace("output_", "hidden_states."): detail["index"]
-            for name, detail in names.get_output_details().items()
-        }
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._busy = threading.Lock()
-
-    def __call__(
-        self, arrays: dict[str, np.ndarray], outputs: Iterable[str]
-    ) -> dict[str, np.ndarray]:
-        """Compute the named outputs of float32 inputs."""
-        with self._busy:
-            self._take(arrays)
-            self._interpreter.invoke()
-            return {name: self._interpreter.get_tensor(self._outputs[name]) for name in outputs}
-
-    def _take(self, arrays: dict[str, np.ndarray]) -> None:
-        shapes = {name: array.shape for name, array in arrays.items()}
-        if shapes != self._shapes:
-            for name, shape in shapes.items():
-                self._interpreter.resize_tensor_input(self._inputs[name], shape)
-            self._interpreter.allocate_tensors()
-            self._shapes = shapes
-        for name, array in arrays.items():
-            self._interpreter.set_tensor(self._inputs[name], array)

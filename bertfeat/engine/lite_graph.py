@@ -1,164 +1,164 @@
-"""The encoder as a LiteRT file: int8 weights, activations quantized token by token as it runs.
+"""The encoder as a LiteRT file, in float32 or int8.
 
-BERT once more, laid out as XNNPACK likes it: all tensors have rank 4 and open sizes are never
-reshaped, so that the whole graph is one XNNPACK subgraph.  (A reshape of two open sizes cuts it in
-pieces.)  The embeddings are looked up by the caller: a table under one int8 scale would lose more
-than all the layers together.
+BERT once more, for XNNPACK: heads are cut out and joined instead of transposed, and the embeddings
+are looked up by the caller, so that their tables keep their precision and are mapped, not copied.
 
-Shape letters: R rows, S tokens of a row, H hidden, N heads, D head size.
+In int8 what a dense layer reads is evened out first: a few channels of BERT's normalized
+activations are many times larger than the others, and one scale for all of a token's channels
+would spend its 255 steps on those (Xiao et al. 2022, SmoothQuant).
+
+Shape letters: R rows, S tokens of a row, H hidden, D head size.
 """
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
 from bertfeat.config import EncoderConfig
-from bertfeat.engine.backend import load_keras, quiet_stderr
+from bertfeat.engine.lite_file import LiteFile, Tensor
 
-Tensor = Any
 Tensors = Mapping[str, np.ndarray]
 FAR = 1e4
 """Taken off a score for each squared step between two texts' numbers in a row."""
-WIDEST_JOIN = 4
-"""Tensors that XNNPACK concatenates at once."""
+ACTIVATIONS = {"relu": "RELU", "tanh": "TANH"}
 
 
-def convert(config: EncoderConfig, tensors: Tensors) -> bytes:
-    """Make the LiteRT file of an encoder, its weights frozen and quantized per output channel.
+class LiteGraph:
+    """Writes an encoder's forward pass into a file.
+
+    The file goes from float32 (R, 1, S, H) sums of the embeddings, ``embeddings_sum``, and each
+    token's text number in its row, twice, ``query_texts`` (R, 1, S, 1) and ``key_texts``
+    (R, 1, 1, S), to the hidden states ``hidden_states.0`` … ``.N``, float32 (R, 1, S, H).
 
     Args:
         config: sizes and constants.
         tensors: the encoder's weights under their canonical names.
-
-    Returns:
-        The file: from float32 (R, 1, S, H) sums of the embeddings and, twice, each token's text
-        number in its row, float32 (R, 1, S, 1) and (R, 1, 1, S), to the hidden states 0 … N, each
-        float32 (R, 1, S, H) and named ``output_0`` … ``output_N``.
+        smoothing: for each normalization, factors (H,) of the channels that the dense layer behind
+            it reads; its weights are made int8.  None writes float32.
     """
-    load_keras()  # TensorFlow, quietly
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    def spec(name: str, *sizes: int | None) -> tf.TensorSpec:
-        return tf.TensorSpec([None, 1, *sizes], tf.float32, name=name)
+    def __init__(
+        self, config: EncoderConfig, tensors: Tensors, smoothing: Tensors | None = None
+    ) -> None:
+        self.config, self.tensors, self.smoothing = config, tensors, smoothing
+        self.file = LiteFile()
+        self.states: list[Tensor] = []
+        self.normalized: dict[str, Tensor] = {}
+        self._write()
 
-    def forward(embeddings_sum: Tensor, query_texts: Tensor, key_texts: Tensor) -> list[Tensor]:
-        return LiteBert(config, tensors).hidden_states(embeddings_sum, query_texts, key_texts)
+    def hidden_states(self) -> bytes:
+        """Return the file with the hidden states as outputs."""
+        for number, state in enumerate(self.states):
+            self.file.output(f"hidden_states.{number}", state)
+        return self.file.to_bytes()
 
-    signature = [
-        spec("embeddings_sum", None, config.hidden_size),
-        spec("query_texts", None, 1),
-        spec("key_texts", 1, None),
-    ]
-    graph = tf.function(forward, input_signature=signature, autograph=False)
-    with quiet_stderr():
-        frozen = convert_variables_to_constants_v2(graph.get_concrete_function())
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        made: bytes = converter.convert()
-    return made
+    def normalizations(self) -> bytes:
+        """Return a file whose outputs are what each normalization gives before gamma and beta."""
+        for name, tensor in self.normalized.items():
+            self.file.output(name, tensor)
+        return self.file.to_bytes()
 
-
-class LiteBert:
-    """BERT's forward pass over constants."""
-
-    def __init__(self, config: EncoderConfig, tensors: Tensors) -> None:
-        self.config, self.tensors = config, tensors
-
-    def hidden_states(
-        self, embeddings_sum: Tensor, query_texts: Tensor, key_texts: Tensor
-    ) -> list[Tensor]:
-        """Return the hidden states 0 … N."""
-        import tensorflow as tf
-
-        apart = tf.math.squared_difference(query_texts, key_texts)  # (R, 1, S, S)
-        bias = apart * np.float32(-FAR)
-        states = [self.norm(embeddings_sum, "embeddings")]
+    def _write(self) -> None:
+        file = self.file
+        x = file.input("embeddings_sum", None, 1, None, self.config.hidden_size)
+        query_texts = file.input("query_texts", None, 1, None, 1)
+        key_texts = file.input("key_texts", None, 1, 1, None)
+        square = (None, 1, None, None)
+        [apart] = file.apply("SQUARED_DIFFERENCE", [query_texts, key_texts], square)
+        bias = file.elementwise(
+            "MUL", apart, file.constant(np.array([-FAR], np.float32))
+        )  # (R, 1, S, S)
+        x, read = self._norm(x, "embeddings")
+        self.states = [x]
         for layer in range(self.config.num_hidden_layers):
-            states.append(self.layer(states[-1], bias, f"layers/{layer}"))
-        return states
+            x, read = self._layer(x, read, bias, f"layers/{layer}")
+            self.states.append(x)
 
-    def layer(self, x: Tensor, bias: Tensor, name: str) -> Tensor:
-        """Apply one transformer layer: (R, 1, S, H) to the same."""
+    def _layer(self, x: Tensor, read: Tensor, bias: Tensor, name: str) -> tuple[Tensor, Tensor]:
+        """Apply a transformer layer to hidden states and to what its dense layers read of them."""
         attention = f"{name}/attention"
-        attended = self.dense(self.attend(x, bias, attention), f"{attention}/output")
-        x = self.norm(x + attended, attention)
-        widened = activate(self.config.hidden_act, self.dense(x, f"{name}/intermediate"))
-        return self.norm(x + self.dense(widened, f"{name}/output"), name)
+        before = "embeddings" if name == "layers/0" else _previous(name)
+        context = self._attend(read, bias, attention, before)
+        attended = self._plain_dense(context, f"{attention}/output")
+        x, read = self._norm(self.file.elementwise("ADD", x, attended), attention)
+        kernel, constant = (self._weight(f"{name}/intermediate/{n}") for n in ("kernel", "bias"))
+        widened = self._activate(self._dense(read, kernel, constant, attention))
+        narrowed = self._plain_dense(widened, f"{name}/output")
+        return self._norm(self.file.elementwise("ADD", x, narrowed), name)
 
-    def attend(self, x: Tensor, bias: Tensor, name: str) -> Tensor:
+    def _attend(self, read: Tensor, bias: Tensor, name: str, norm: str) -> Tensor:
         """Apply self-attention without its output projection: (R, 1, S, H) to the same."""
-        import tensorflow as tf
-
-        kernel, constant = self.query_key_value(name)
-        joined = tf.matmul(x, kernel) + constant  # (R, 1, S, 3H)
-        query, key, value = (self.split(joined, part) for part in range(3))  # (R, N, S, D)
-        scores = tf.matmul(query, key, transpose_b=True) + bias  # (R, N, S, S)
-        context = tf.matmul(tf.nn.softmax(scores), value)  # (R, N, S, D)
-        heads, size = self.config.num_attention_heads, self.config.head_size
-        return join([tf.slice(context, [0, n, 0, 0], [-1, 1, -1, size]) for n in range(heads)], 3)
-
-    def query_key_value(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the three projections as one, 1/sqrt(D) within: float32 (H, 3H) and (3H,)."""
-        scale = {"query": 1 / math.sqrt(self.config.head_size)}
-        kernel, bias = (
+        file, heads = self.file, self.config.num_attention_heads
+        scale = np.float32(1 / math.sqrt(self.config.head_size))
+        kernel, constant = (
             np.concatenate(
                 [
-                    self.float32(f"{name}/{part}/{leaf}") * np.float32(scale.get(part, 1))
-                    for part in ("query", "key", "value")
+                    self._weight(f"{name}/query/{leaf}") * scale,
+                    self._weight(f"{name}/key/{leaf}"),
+                    self._weight(f"{name}/value/{leaf}"),
                 ],
                 axis=-1,
             )
             for leaf in ("kernel", "bias")
         )
-        return kernel, bias
+        joined = self._dense(read, kernel, constant, norm)  # (R, 1, S, 3H)
+        parts = (file.split(part, heads) for part in file.split(joined, 3))  # (R, 1, S, D) each
+        contexts = []
+        for query, key, value in zip(*parts, strict=True):
+            scores = file.elementwise("ADD", file.matmul(query, key, transpose_b=True), bias)
+            weights = file.elementwise("SOFTMAX", scores, beta=1.0)  # (R, 1, S, S)
+            contexts.append(file.matmul(weights, value))
+        return file.join(contexts)
 
-    def split(self, joined: Tensor, part: int) -> Tensor:
-        """Cut one of query, key and value into its heads: (R, 1, S, 3H) to (R, N, S, D)."""
-        import tensorflow as tf
+    def _norm(self, x: Tensor, name: str) -> tuple[Tensor, Tensor]:
+        """Normalize; return the result and what the dense layer behind it reads."""
+        file = self.file
+        gamma, beta = (self._weight(f"{name}/layer_norm/{leaf}") for leaf in ("gamma", "beta"))
+        centred = file.elementwise("SUB", x, self._mean(x))
+        variance = self._mean(file.elementwise("MUL", centred, centred))
+        epsilon = file.constant(np.array([self.config.layer_norm_eps], np.float32))
+        inverse = file.elementwise("RSQRT", file.elementwise("ADD", variance, epsilon))
+        normalized = file.elementwise("MUL", centred, inverse)
+        self.normalized[name] = normalized
+        scaled = file.elementwise("MUL", normalized, file.constant(gamma))
+        shifted = file.elementwise("ADD", scaled, file.constant(beta))
+        if self.smoothing is None:
+            return shifted, shifted
+        smooth = file.constant(self.smoothing[name].astype(np.float32))
+        return shifted, file.elementwise("MUL", normalized, smooth)
 
-        heads, size = self.config.num_attention_heads, self.config.head_size
-        starts = [(part * heads + head) * size for head in range(heads)]
-        return join([tf.slice(joined, [0, 0, 0, at], [-1, 1, -1, size]) for at in starts], 1)
+    def _dense(self, read: Tensor, kernel: np.ndarray, bias: np.ndarray, norm: str) -> Tensor:
+        """Apply a dense layer behind a normalization, whose gamma and beta go into it in int8."""
+        if self.smoothing is None:
+            return self.file.dense(read, kernel, bias, int8=False)
+        gamma, beta = (self._weight(f"{norm}/layer_norm/{leaf}") for leaf in ("gamma", "beta"))
+        folded = kernel * (gamma / self.smoothing[norm])[:, None]
+        return self.file.dense(read, folded, bias + beta @ kernel, int8=True)
 
-    def dense(self, x: Tensor, name: str) -> Tensor:
-        """Apply a dense layer to the last axis."""
-        import tensorflow as tf
+    def _plain_dense(self, x: Tensor, name: str) -> Tensor:
+        kernel, bias = (self._weight(f"{name}/{leaf}") for leaf in ("kernel", "bias"))
+        return self.file.dense(x, kernel, bias, int8=self.smoothing is not None)
 
-        return tf.matmul(x, self.float32(f"{name}/kernel")) + self.float32(f"{name}/bias")
+    def _mean(self, x: Tensor) -> Tensor:
+        return self.file.apply("MEAN", [x, self._last_axis], (*x.shape[:-1], 1), keepDims=True)[0]
 
-    def norm(self, x: Tensor, name: str) -> Tensor:
-        """Normalize the last axis."""
-        import tensorflow as tf
+    @cached_property
+    def _last_axis(self) -> Tensor:
+        return self.file.constant(np.array([3], np.int32))
 
-        gamma, beta = (self.float32(f"{name}/layer_norm/{leaf}") for leaf in ("gamma", "beta"))
-        centred = x - tf.reduce_mean(x, -1, keepdims=True)
-        variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
-        scale = tf.math.rsqrt(variance + np.float32(self.config.layer_norm_eps))
-        return centred * scale * gamma + beta
+    def _activate(self, x: Tensor) -> Tensor:
+        name = self.config.hidden_act
+        if name.startswith("gelu"):
+            return self.file.elementwise("GELU", x, approximate=name != "gelu")
+        if name in ("silu", "swish"):
+            return self.file.elementwise("MUL", x, self.file.elementwise("LOGISTIC", x))
+        return self.file.elementwise(ACTIVATIONS[name], x) if name in ACTIVATIONS else x
 
-    def float32(self, name: str) -> np.ndarray:
-        """Return a weight."""
+    def _weight(self, name: str) -> np.ndarray:
         return np.asarray(self.tensors[name], np.float32)
 
 
-def join(parts: list[Tensor], axis: int) -> Tensor:
-    """Concatenate any number of tensors, few at a time."""
-    import tensorflow as tf
-
-    while len(parts) > 1:
-        starts = range(0, len(parts), WIDEST_JOIN)
-        parts = [tf.concat(parts[at : at + WIDEST_JOIN], axis) for at in starts]
-    return parts[0]
-
-
-def activate(name: str, x: Tensor) -> Tensor:
-    """Apply the function that ``hidden_act`` names."""
-    import tensorflow as tf
-
-    if name.startswith("gelu"):
-        return tf.nn.gelu(x, approximate=name != "gelu")
-    named = {"relu": tf.nn.relu, "silu": tf.nn.silu, "swish": tf.nn.silu, "tanh": tf.tanh}
-    return named.get(name, lambda y: y)(x)
+def _previous(layer: str) -> str:
+    return f"layers/{int(layer.rpartition('/')[2]) - 1}"

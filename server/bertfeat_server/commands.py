@@ -63,7 +63,7 @@ def start(**options: Any) -> None:
     """
     config = _config(options)
     if config.encoder_factory == ServerConfig.encoder_factory:
-        require("bertfeat-serve start", "keras", "tokenizers", "tensorflow")
+        require("bertfeat-serve start", "tokenizers")
     set_up(config.log_level, config.log_json)
     if is_public(config.frontend):
         logger.warning("%s is open to everybody who can reach this machine", config.frontend)

@@ -13,7 +13,7 @@ from bertfeat import Encoder, lite
 from bertfeat.checkpoints import convert, lite_cache, model_hash, read
 from bertfeat.errors import CheckpointError, ConfigError, ConversionLoss, InputError
 from bertfeat.features.options import EncodeOptions
-from bertfeat.features.program import FeatureProgram, RawProgram
+from reference import ReferenceBert
 
 TEXTS = ["the cat sat on the mat", ("hello", "the big dog"), ["red", "rain"], "cat", ""]
 SIZES = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128}
@@ -63,6 +63,11 @@ def exact(source):
     return Encoder.load(source)
 
 
+@pytest.fixture(scope="module")
+def keras(source):
+    return Encoder.load(source, engine="keras")
+
+
 def cosines(ours, theirs):
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     lengths = np.linalg.norm(ours, axis=-1) * np.linalg.norm(theirs, axis=-1)
@@ -89,23 +94,51 @@ def test_token_vectors_of_every_layer_are_close_to_float32(encoder, exact):
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_the_algebra_in_numpy_is_the_algebra_in_a_graph(exact, options, monkeypatch):
-    expected = exact.encode(TEXTS[:-1], **options)
-    engine = exact.runtime.engine
+def test_float32_under_litert_is_float32_under_keras(exact, keras, options):
+    found, expected = (e.encode(TEXTS[:-1], **options) for e in (exact, keras))
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
-    class Outside:
-        """Takes the encoder's outputs out of the graph and computes the features in NumPy."""
 
-        def run(self, program, inputs):
-            assert isinstance(program, FeatureProgram)
-            found = engine.run(RawProgram(program.outputs), inputs)
-            return program(found, inputs, np)
+@pytest.mark.parametrize("act", ["gelu_new", "relu", "silu", "swish", "tanh", "linear"])
+def test_every_activation_is_written_right(tiny_bert, act):
+    folder = tiny_bert(seed=3, hidden_act=act, initializer_range=1.0)
+    ours, theirs = (Encoder.load(folder, engine=engine) for engine in ("litert", "keras"))
+    for text in TEXTS[:2]:
+        found, expected = (e.encode(text, layers="all", pooling="mean") for e in (ours, theirs))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
-        def __getattr__(self, name):
-            return getattr(engine, name)
 
-    monkeypatch.setitem(exact.runtime.__dict__, "engine", Outside())
-    np.testing.assert_allclose(exact.encode(TEXTS[:-1], **options), expected, atol=1e-6)
+@pytest.mark.parametrize(("heads", "layers"), [(1, 1), (2, 3), (5, 2), (12, 11)])
+def test_every_size_is_written_right(tiny_bert, heads, layers):
+    sizes = {"hidden_size": 8 * heads, "num_attention_heads": heads, "num_hidden_layers": layers}
+    folder = tiny_bert(seed=heads, layer_norm_eps=1e-3, **sizes)
+    oracle, encoder = ReferenceBert(folder), Encoder.load(folder, engine="litert")
+    for item, text in zip(encoder.extract(TEXTS, layers="all"), TEXTS, strict=True):
+        encoding = encoder.tokenizer.encode(text)
+        expected = oracle.forward(encoding.input_ids, encoding.token_type_ids)
+        for layer, vectors in enumerate(item.vectors):
+            np.testing.assert_allclose(vectors, expected[f"hidden_states.{layer}"], atol=1e-5)
+
+
+def test_what_litert_does_not_compute_another_engine_does(exact, keras):
+    np.testing.assert_allclose(exact.attentions("the cat"), keras.attentions("the cat"), atol=1e-6)
+    assert (exact.runtime.engine.name, keras.runtime.engine.name) == ("litert", "tensorflow")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"engine": "onnx"}, "engine='onnx' is none of auto, litert, keras"),
+        ({"engine": "litert", "precision": "bfloat16"}, "float32 and int8 only"),
+        ({"engine": "keras", "precision": "int8"}, "under LiteRT only"),
+        ({"engine": "litert", "device": "gpu:0"}, "LiteRT computes on the CPU only"),
+        ({"device": "tpu:0"}, "none of auto, cpu, gpu:0"),
+    ],
+)
+def test_an_engine_that_cannot_is_refused(source, options, says):
+    with pytest.raises(ConfigError, match=says):
+        Encoder.load(source, **options)
 
 
 def test_a_text_does_not_feel_its_neighbours(encoder):
@@ -138,7 +171,7 @@ def test_it_says_what_it_is_and_how_faithful(encoder, exact, folder):
     ("options", "says"),
     [
         ({"precision": "float32"}, "computes in int8 only"),
-        ({"device": "gpu:0"}, "int8 is computed on the CPU only"),
+        ({"device": "gpu:0"}, "LiteRT computes on the CPU only"),
     ],
 )
 def test_a_lite_folder_refuses_what_it_cannot(folder, options, says):
@@ -238,9 +271,9 @@ def test_a_lite_folder_needs_neither_tensorflow_nor_what_comes_with_it(encoder, 
     )
 
 
-def test_another_model_without_tensorflow_says_which_extra_brings_it(source, tmp_path):
+def test_another_model_than_a_lite_one_says_which_extra_reads_it(source, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORFLOW.format(missing=("tensorflow",)), str(source),
+        [sys.executable, "-c", WITHOUT_TENSORFLOW.format(missing=("safetensors",)), str(source),
          str(tmp_path / "v.npy")],
         capture_output=True, text=True,
     )  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 
 from bertfeat import Encoder, loading
 from bertfeat.engine import choose
-from bertfeat.engine.choose import check_precision, choose_precision
+from bertfeat.engine.choose import check_precision, choose_precision, runs_under_litert
 from bertfeat.errors import ConfigError
 from bertfeat.fidelity import Fidelity, cache_fidelity, cached_fidelity
 
@@ -20,7 +20,6 @@ def processor(monkeypatch, tmp_path):
     def pretend(flags, limit=None):
         (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {' '.join(sorted(flags))}\n")
         monkeypatch.setattr(choose, "CPU_INFO", tmp_path / "cpuinfo")
-        monkeypatch.setattr(choose, "gpu_names", list)
         if limit:
             monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
 
@@ -42,21 +41,46 @@ def processor(monkeypatch, tmp_path):
 )
 def test_auto_goes_by_what_the_processor_has(processor, flags, limit, precision, reason):
     processor(flags, limit)
-    choice = choose_precision("auto", lambda _: 0.99995)
+    choice = choose_precision("auto", False, lambda _: 0.99995)
     assert choice.precision == precision
     assert reason in choice.reason
 
 
 def test_auto_takes_nothing_that_is_not_faithful(processor):
     processor(ZEN_4)
-    choice = choose_precision("auto", lambda _: 0.9998)
+    choice = choose_precision("auto", False, lambda _: 0.9998)
     assert choice.precision == "float32"
     assert "have cosine 0.99980 to float32, less than 0.9999" in choice.reason
 
 
+def test_auto_takes_bfloat16_on_a_gpu(processor):
+    processor(set())
+    assert choose_precision("auto", True).precision == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "accelerated", "litert"),
+    [
+        ("auto", "float32", False, True),
+        ("auto", "float32", True, False),
+        ("auto", "bfloat16", False, False),
+        ("auto", "int8", True, True),
+        ("litert", "float32", True, True),
+        ("keras", "float32", False, False),
+    ],
+)
+def test_litert_runs_what_it_runs_fastest(monkeypatch, engine, precision, accelerated, litert):
+    monkeypatch.setattr(choose, "asked_backend", lambda: None)
+    assert runs_under_litert(engine, precision, accelerated) is litert
+    monkeypatch.setattr(choose, "asked_backend", lambda: "jax")
+    assert runs_under_litert(engine, precision, accelerated) is (
+        litert and engine != "auto" or precision == "int8"
+    )
+
+
 def test_what_is_asked_for_is_taken(processor):
     processor(set())
-    assert choose_precision("bfloat16").precision == "bfloat16"
+    assert choose_precision("bfloat16", False).precision == "bfloat16"
     with pytest.raises(ConfigError, match=r"precision='int4' is none of auto, float32.*int8"):
         check_precision("int4")
 

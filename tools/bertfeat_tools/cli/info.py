@@ -19,7 +19,11 @@ PACKAGES = (
     "numpy", "tokenizers", "safetensors", "keras", "tensorflow", "tensorflow-cpu", "jax",
     "ai-edge-litert", "pyzmq", "faiss-cpu", "faiss-gpu", "pyarrow", "huggingface_hub",
 )  # fmt: skip
-DEFAULT_ENGINE = "the default; KERAS_BACKEND=jax chooses the other"
+REASONS = {
+    "litert": "the fastest on a CPU in float32 and int8",
+    "tensorflow": "the default for this precision and device; KERAS_BACKEND=jax chooses JAX",
+    "jax": "the default",
+}
 
 
 @click.command(context_settings=CONTEXT)
@@ -44,9 +48,9 @@ def describe(precision: str, device: str, model: str | None = None) -> dict[str,
         device: compute here.
         model: load it; None tells what holds for any model.
     """
-    from bertfeat.engine.backend import gpu_names
+    from bertfeat.engine.backend import asked_backend, gpu_names
 
-    asked = os.environ.get("KERAS_BACKEND")
+    asked = asked_backend()
     engine, choice = _choose_for(model, precision, device) if model else _choose(precision, device)
     return {
         "bertfeat": bertfeat.__version__,
@@ -56,20 +60,23 @@ def describe(precision: str, device: str, model: str | None = None) -> dict[str,
         "cores": os.cpu_count(),
         "accelerators": [] if engine == "litert" else gpu_names(),
         "engine": engine,
-        "engine_reason": _engine_reason(engine, asked),
+        "engine_reason": f"KERAS_BACKEND={asked} asks for it" if asked else REASONS[engine],
         "precision": choice.precision,
         "precision_reason": choice.reason,
     }
 
 
 def _choose(precision: str, device: str) -> tuple[str, "Choice"]:
-    from bertfeat.engine.backend import load_keras
-    from bertfeat.engine.choose import choose_precision
+    from bertfeat.engine.backend import asked_backend, is_accelerated, load_keras
+    from bertfeat.engine.choose import check_engine, choose_precision, runs_under_litert
 
-    if precision == "int8":
-        return "litert", choose_precision(precision)
+    check_engine("auto", precision, device)
+    accelerated = is_accelerated(device)
+    choice = choose_precision(precision, accelerated)
+    if runs_under_litert("auto", choice.precision, accelerated):
+        return "litert", choice
     load_keras(device)
-    return os.environ["KERAS_BACKEND"], choose_precision(precision)
+    return asked_backend() or "tensorflow", choice
 
 
 def _choose_for(model: str, precision: str, device: str) -> tuple[str, "Choice"]:
@@ -77,12 +84,6 @@ def _choose_for(model: str, precision: str, device: str) -> tuple[str, "Choice"]
 
     loaded = load(model, LoadOptions(precision=precision, device=device))
     return loaded.runtime.engine.name, loaded.choice
-
-
-def _engine_reason(engine: str, asked: str | None) -> str:
-    if engine == "litert":
-        return "int8 runs under LiteRT"
-    return f"KERAS_BACKEND={asked} asks for it" if asked else DEFAULT_ENGINE
 
 
 def installed() -> dict[str, str]:
