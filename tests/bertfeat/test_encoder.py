@@ -22,9 +22,9 @@ def folder(tiny_bert):
     return tiny_bert(heads=ALL_HEADS, seed=3)
 
 
-@pytest.fixture(scope="module")
-def encoder(folder):
-    return Encoder.load(folder)
+@pytest.fixture(scope="module", params=["auto", "keras"])
+def encoder(request, folder):
+    return Encoder.load(folder, engine=request.param)
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -74,13 +74,18 @@ def uncompiled():
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.fixture(scope="module", params=["litert", "keras"])
+def either(request, folder):
+    return Encoder.load(folder, engine=request.param)
+
+
 @pytest.mark.parametrize("layers", LAYERS)
 @pytest.mark.parametrize("combine", COMBINE)
-def test_the_whole_grid_equals_numpy(uncompiled, encoder, expected_states, layers, combine):
+def test_the_whole_grid_equals_numpy(uncompiled, either, expected_states, layers, combine):
     numbers = layers if isinstance(layers, list) else NUMBERS[layers]
     weights = [0.5 + 0.25 * i for i in range(len(numbers))] if combine == "weighted" else None
     for pooling, normalize in itertools.product(POOLING, (True, False)):
-        found = encoder.encode(
+        found = either.encode(
             TEXTS, layers=layers, combine=combine, layer_weights=weights, pooling=pooling,
             normalize=normalize,
         )  # fmt: skip
