@@ -23,6 +23,7 @@ from bertfeat_client.errors import (
     ReplyTimeout,
     TransportError,
 )
+from bertfeat_client.zeromq import ZeroMQ
 from child_call import encode_in_child
 
 
@@ -129,6 +130,73 @@ def test_the_next_call_after_a_restart_works_and_asks_for_the_limits_anew(router
     client.encode(["a"] * 6)
     assert [len(request.items) for request in fake.requests[-3:]] == [2, 2, 2]
     assert fake.ops().count("info") == 2
+
+
+def send(channel, *frames):
+    """Send as soon as there is a connection."""
+    while channel.send(frames) is None:
+        assert channel._monitor.poll(10_000), "no connection came about"
+        channel.receive()
+
+
+def receive(channel):
+    return [bytes(frame) for frame in channel.receive()]
+
+
+@pytest.fixture
+def endpoint(tmp_path):
+    return f"ipc://{tmp_path}/socket"
+
+
+@pytest.fixture
+def broken(zmq_context, endpoint):
+    """A channel whose server answered and went, while nobody looked."""
+    transport = ZeroMQ(endpoint)
+    with zmq_context.socket(zmq.ROUTER) as server:
+        server.bind(endpoint)
+        channel = transport.open(asynchronous=False)
+        send(channel, b"question")
+        peer, _ = server.recv_multipart()
+        server.send_multipart([peer, b"an", b"answer"])
+        server.send_multipart([peer, b"another"])
+    assert channel._monitor.poll(10_000)
+    yield channel
+    channel.close()
+    transport.close()
+
+
+def test_answers_that_came_just_before_the_connection_broke_are_read(broken):
+    """A server that stops sends its last answers and is gone before a busy caller wakes up."""
+    assert receive(broken) == [b"an", b"answer"]
+    assert receive(broken) == [b"another"]
+    assert broken.receive() is None and broken.connection is None
+
+
+def test_what_a_broken_connection_had_to_send_is_not_sent_on_the_next(
+    broken, zmq_context, endpoint
+):
+    """The caller was told that it may be lost: it is sent again, or not at all."""
+    broken._socket.send(b"sent before the break was seen")
+    while broken.receive():
+        pass
+    with zmq_context.socket(zmq.ROUTER) as server:
+        server.bind(endpoint)
+        send(broken, b"fresh")
+        assert server.poll(10_000) and server.recv_multipart()[1:] == [b"fresh"]
+
+
+def test_a_connection_that_came_back_unseen_is_not_taken_for_the_old_one(
+    broken, zmq_context, endpoint
+):
+    before, router = broken.connection, zmq_context.socket(zmq.ROUTER)
+    with router as server, server.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED) as seen:
+        server.bind(endpoint)
+        assert seen.poll(10_000)
+        assert broken.send([b"lost"]) is None and broken.connection is None
+        send(broken, b"fresh")
+        assert broken.connection > before
+        assert server.poll(10_000) and server.recv_multipart()[1:] == [b"fresh"]
+        server.disable_monitor()
 
 
 def test_a_client_may_be_there_before_the_server(serve, free_port):
