@@ -115,7 +115,7 @@ class Dealer:
     def _connect(self) -> None:
         """Open a socket, which connects in the background."""
         socket = self._context.socket(zmq.DEALER)
-        monitor = socket.get_monitor_socket(EVENTS, f"inproc://monitor-{next(_numbers)}")
+        monitor = _monitor(self._context, socket)
         finalizer = _when_gone(self, _close, socket, monitor, os.getpid())
         socket.linger = LINGER_MS
         # only for literal addresses: with it, "localhost" would not find a server on 127.0.0.1
@@ -213,6 +213,19 @@ class AsyncDealer(Dealer):
 
     def _arrived(self) -> None:
         self.on_arrival()
+
+
+def _monitor(
+    context: "zmq.Context[zmq.Socket[bytes]]", socket: "zmq.Socket[bytes]"
+) -> "zmq.Socket[bytes]":
+    """Return a socket that tells what becomes of another one's connections."""
+    monitor = context.socket(zmq.PAIR)
+    # nobody looks between calls, and ZeroMQ's thread would wait until there is room again
+    monitor.rcvhwm = 0
+    endpoint = f"inproc://monitor-{next(_numbers)}"
+    socket.monitor(endpoint, EVENTS)
+    monitor.connect(endpoint)
+    return monitor
 
 
 def _events(socket: "zmq.Socket[bytes]") -> int:

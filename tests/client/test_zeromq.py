@@ -253,6 +253,22 @@ def test_a_port_that_says_nothing_is_not_taken_for_ours():
         expect(ConnectTimeout, f"tcp://127.0.0.1:{silent.getsockname()[1]}", "not a bertfeat")
 
 
+def test_a_port_that_hangs_up_all_day_stops_nothing_while_nobody_looks(monkeypatch):
+    for name in ("RECONNECT_MS", "RECONNECT_MAX_MS"):
+        monkeypatch.setattr(f"bertfeat_client.zeromq.{name}", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        transport = ZeroMQ(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        channel = transport.open(asynchronous=False)
+        try:
+            for _ in range(1200):
+                server.accept()[0].close()
+        finally:
+            channel.receive()
+            channel.close()
+            transport.close()
+
+
 @pytest.mark.parametrize("kind", [zmq.PUB, zmq.PULL, zmq.ROUTER])
 def test_a_zeromq_socket_that_stays_silent_is_a_connect_timeout(zmq_context, kind):
     with zmq_context.socket(kind) as other:
