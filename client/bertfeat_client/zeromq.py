@@ -1,7 +1,9 @@
 """The ZeroMQ transport: every channel is a DEALER socket and the monitor that watches it.
 
-``ZMQ_IMMEDIATE`` keeps ZeroMQ from queueing for a server that is not there, and the monitor tells
-when a connection broke, so that the requests which were under way can be sent again.
+The monitor tells when there is a connection and when it broke, so that nothing is queued for a
+server that is not there and the requests which were under way can be sent again.  A socket serves
+for one connection: what a broken one has received is read, what it still had to send goes with it.
+``ZMQ_IMMEDIATE`` would do the second but not the first: it throws away what nobody has read yet.
 """
 
 import asyncio
@@ -28,7 +30,7 @@ RECONNECT_MS, RECONNECT_MAX_MS = 50, 1_000
 SLICE_S = 0.25
 """A blocking wait lasts no longer at a time, so that another thread can close the channel."""
 SLICE_UNWATCHED_S = 0.002
-POLLIN, POLLOUT = int(zmq.POLLIN), int(zmq.POLLOUT)
+POLLIN = int(zmq.POLLIN)
 EVENTS = zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 _numbers = itertools.count()
@@ -67,21 +69,9 @@ class Dealer:
         self.connection: int | None = None
         self.problem = "is the server running there?"
         self.on_arrival: Callable[[], None] = lambda: None
-        self._lock, self._is_closing = threading.RLock(), False
-        self._socket = socket = context.socket(zmq.DEALER)
-        self._monitor = socket.get_monitor_socket(EVENTS, f"inproc://monitor-{next(_numbers)}")
-        self._finalizer = _when_gone(self, _close, socket, self._monitor, os.getpid())
-        socket.linger, socket.immediate = LINGER_MS, True
-        # only for literal addresses: with it, "localhost" would not find a server on 127.0.0.1
-        socket.ipv6 = "[" in endpoint
-        socket.sndhwm = socket.rcvhwm = 0
-        socket.reconnect_ivl, socket.reconnect_ivl_max = RECONNECT_MS, RECONNECT_MAX_MS
-        socket.heartbeat_ivl, socket.heartbeat_timeout = HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
-        try:
-            socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self._finalizer()
-            raise TransportError(f"cannot connect to {endpoint!r}: {error}") from error
+        self._lock, self._is_closing, self._is_broken = threading.RLock(), False, False
+        self._context, self._endpoint = context, endpoint
+        self._connect()
 
     def now(self) -> float:
         """Return the monotonic clock's time in seconds."""
@@ -91,7 +81,7 @@ class Dealer:
         """Send a message if there is a connection."""
         with self._using() as socket:
             self._read_events()
-            if self.connection is None or not _events(socket) & POLLOUT:
+            if self.connection is None:
                 return None
             try:
                 socket.send_multipart(frames, zmq.NOBLOCK)
@@ -106,6 +96,8 @@ class Dealer:
             if frames is None and self._read_events():
                 # an answer may have come just before the connection broke
                 frames = self._take()
+            if frames is None and self._is_broken:
+                self._reconnect()
             return frames
 
     async def wait(self, waiter: Waiter, seconds: float) -> None:
@@ -119,6 +111,32 @@ class Dealer:
         self._is_closing = True
         with self._lock:
             self._finalizer()
+
+    def _connect(self) -> None:
+        """Open a socket, which connects in the background."""
+        socket = self._context.socket(zmq.DEALER)
+        monitor = _monitor(self._context, socket)
+        finalizer = _when_gone(self, _close, socket, monitor, os.getpid())
+        socket.linger = LINGER_MS
+        # only for literal addresses: with it, "localhost" would not find a server on 127.0.0.1
+        socket.ipv6 = "[" in self._endpoint
+        socket.sndhwm = socket.rcvhwm = 0
+        socket.reconnect_ivl, socket.reconnect_ivl_max = RECONNECT_MS, RECONNECT_MAX_MS
+        socket.heartbeat_ivl, socket.heartbeat_timeout = HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+        try:
+            socket.connect(self._endpoint)
+        except zmq.ZMQError as error:
+            finalizer()
+            raise TransportError(f"cannot connect to {self._endpoint!r}: {error}") from error
+        self._socket, self._monitor, self._finalizer = socket, monitor, finalizer
+
+    def _reconnect(self) -> None:
+        """Take a fresh socket in place of the one whose connection broke."""
+        broken, close = self._socket, self._finalizer
+        self._connect()
+        broken.linger = 0
+        close()
+        self._is_broken = False
 
     @contextmanager
     def _using(self) -> "Iterator[zmq.Socket[bytes]]":
@@ -136,16 +154,16 @@ class Dealer:
         return self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
 
     def _read_events(self) -> bool:
-        """Take note of what the monitor saw; True if it saw anything."""
+        """Take note of what the monitor saw up to a break; True if it saw anything."""
         seen = False
-        while _events(self._monitor) & POLLIN:
+        while not self._is_broken and _events(self._monitor) & POLLIN:
             seen = True
             (event, _) = struct.unpack("=hi", self._monitor.recv_multipart()[0])
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.connection = next(_numbers)
                 self.problem = "the connection broke and did not come back"
             elif event == zmq.EVENT_DISCONNECTED:
-                self.connection = None
+                self._is_broken, self.connection = self.connection is not None, None
             elif self.connection is None:
                 self.problem = "something listens there, but not a bertfeat server"
         return seen
@@ -155,15 +173,10 @@ class AsyncDealer(Dealer):
     """A channel whose ``wait`` suspends in the event loop that it was opened in."""
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> None:
-        super().__init__(context, endpoint)
         self._loop = asyncio.get_running_loop()
-        self._descriptors = [self._socket.fileno(), self._monitor.fileno()]
+        self._descriptors: list[int] = []
         self._watched = True
-        try:
-            for descriptor in self._descriptors:
-                self._loop.add_reader(descriptor, self._arrived)
-        except NotImplementedError:  # the default loop of Windows watches no sockets
-            self._watched = False
+        super().__init__(context, endpoint)
 
     async def wait(self, waiter: Waiter, seconds: float) -> None:
         """Suspend until the waiter is woken; ``on_arrival`` wakes those who are concerned."""
@@ -179,14 +192,40 @@ class AsyncDealer(Dealer):
 
     def close(self) -> None:
         """Leave the loop and close the sockets."""
-        if self._watched and not self._loop.is_closed():
-            for descriptor in self._descriptors:
-                self._loop.remove_reader(descriptor)
+        self._unwatch()
         self._watched = False
         super().close()
 
+    def _connect(self) -> None:
+        super()._connect()
+        self._unwatch()
+        self._descriptors = [self._socket.fileno(), self._monitor.fileno()]
+        try:
+            for descriptor in self._descriptors:
+                self._loop.add_reader(descriptor, self._arrived)
+        except NotImplementedError:  # the default loop of Windows watches no sockets
+            self._watched = False
+
+    def _unwatch(self) -> None:
+        if self._watched and not self._loop.is_closed():
+            for descriptor in self._descriptors:
+                self._loop.remove_reader(descriptor)
+
     def _arrived(self) -> None:
         self.on_arrival()
+
+
+def _monitor(
+    context: "zmq.Context[zmq.Socket[bytes]]", socket: "zmq.Socket[bytes]"
+) -> "zmq.Socket[bytes]":
+    """Return a socket that tells what becomes of another one's connections."""
+    monitor = context.socket(zmq.PAIR)
+    # nobody looks between calls, and ZeroMQ's thread would wait until there is room again
+    monitor.rcvhwm = 0
+    endpoint = f"inproc://monitor-{next(_numbers)}"
+    socket.monitor(endpoint, EVENTS)
+    monitor.connect(endpoint)
+    return monitor
 
 
 def _events(socket: "zmq.Socket[bytes]") -> int:

@@ -64,11 +64,11 @@ class Broker:
         for source in (self._clients, self._workers, self._commands):
             poller.register(source, zmq.POLLIN)
         while self._going:
-            wait_s = self._dispatcher.next_event(time.monotonic()) - time.monotonic()
-            ready = dict(poller.poll(max(0, int(wait_s * 1000) + 1)))
+            ready = dict(poller.poll(self._wait_ms()))
             self._receive(ready)
             self._dispatcher.tick(time.monotonic())
-            self._going &= not self._dispatcher.drained
+            # whoever has asked by now is told that the server stops
+            self._going &= not self._dispatcher.drained or self._clients in ready
             if not self._going:
                 self._dispatcher.dismiss()
             self._send()
@@ -96,6 +96,12 @@ class Broker:
         except zmq.ZMQError as error:
             raise BindError(f"cannot listen on {endpoint}: {error.strerror}") from error
         return router
+
+    def _wait_ms(self) -> int:
+        if self._dispatcher.drained:
+            return 0
+        wait_s = self._dispatcher.next_event(time.monotonic()) - time.monotonic()
+        return max(0, int(wait_s * 1000) + 1)
 
     def _receive(self, ready: Mapping[Any, int]) -> None:
         if self._commands in ready:

@@ -7,7 +7,7 @@ sends what lies in ``outbox`` and in ``control.events``.
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bertfeat_client import errors
@@ -120,12 +120,16 @@ class Dispatcher:
             self._forget(ticket)
 
     def drain(self, now: float) -> None:
-        """Take no more requests and end with those at hand, within the configured time."""
+        """Take no more requests and end with those at hand, within the configured time.
+
+        A request that none of the processes at hand serves is refused.
+        """
         if self._drain_until is None:
             self._drain_until = now + self.config.drain_timeout_s
 
     def dismiss(self) -> None:
-        """Send every worker home."""
+        """Refuse whatever has no answer yet and send every worker home."""
+        self._refuse(self.ledger)
         for identity in self.roster.workers:
             self.outbox.to_worker(identity, Message({"op": "drain"}))
 
@@ -244,7 +248,13 @@ class Dispatcher:
         for worker, reason in list(self.roster.silent(now)):
             self.control.events.append({"event": "lost", "identity": worker.identity})
             self.worker_gone(worker.identity, reason)
-        if self._drain_until is not None and now >= self._drain_until:
-            for ticket in self.ledger:
-                self.scheduler.cancel(ticket)
-                self.ledger.fail(ticket, errors.ShuttingDown("the server stopped before that"))
+        if self._drain_until is not None:
+            # no process takes the place of one that is lost now
+            over, serves = now >= self._drain_until, self.roster.serves
+            self._refuse(t for t in self.ledger if over or not serves(self.ledger.key(t)))
+
+    def _refuse(self, tickets: Iterable[int]) -> None:
+        """Answer requests that the server does not get to before it ends."""
+        for ticket in tickets:
+            self.scheduler.cancel(ticket)
+            self.ledger.fail(ticket, errors.ShuttingDown("the server stopped before that"))

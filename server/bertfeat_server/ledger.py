@@ -7,7 +7,7 @@ from typing import Any
 
 from bertfeat_client.errors import ServerError, to_wire
 from bertfeat_client.protocol import Message
-from bertfeat_server.jobs import Job, Part
+from bertfeat_server.jobs import Job, Key, Part
 from bertfeat_server.replies import Piece, Reply, error_reply
 from bertfeat_server.requests import Request
 
@@ -57,6 +57,10 @@ class Ledger:
     def entry(self, part: Part) -> Entry:
         """Return the entry of a part that the scheduler gave out."""
         return self._entries[part.job.ticket]
+
+    def key(self, ticket: int) -> Key:
+        """Return what the rows of an open request are merged by."""
+        return self._entries[ticket].request.key
 
     def deliver(self, part: Part, piece: Piece) -> None:
         """Put computed rows into their answer; send it if it is complete."""

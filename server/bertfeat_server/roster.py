@@ -131,6 +131,10 @@ class Roster:
         """Say whether any ready process serves an operation."""
         return any(op in worker.ops for worker in self.workers.values())
 
+    def serves(self, key: Key) -> bool:
+        """Say whether any ready process can compute batches of this key."""
+        return any(worker.serves(key) for worker in self.workers.values())
+
     def _remember(self, worker: Worker) -> None:
         if worker.model is not None:
             self.models[worker.model] = worker.info

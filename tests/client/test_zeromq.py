@@ -23,6 +23,7 @@ from bertfeat_client.errors import (
     ReplyTimeout,
     TransportError,
 )
+from bertfeat_client.zeromq import ZeroMQ
 from child_call import encode_in_child
 
 
@@ -131,6 +132,73 @@ def test_the_next_call_after_a_restart_works_and_asks_for_the_limits_anew(router
     assert fake.ops().count("info") == 2
 
 
+def send(channel, *frames):
+    """Send as soon as there is a connection."""
+    while channel.send(frames) is None:
+        assert channel._monitor.poll(10_000), "no connection came about"
+        channel.receive()
+
+
+def receive(channel):
+    return [bytes(frame) for frame in channel.receive()]
+
+
+@pytest.fixture
+def endpoint(tmp_path):
+    return f"ipc://{tmp_path}/socket"
+
+
+@pytest.fixture
+def broken(zmq_context, endpoint):
+    """A channel whose server answered and went, while nobody looked."""
+    transport = ZeroMQ(endpoint)
+    with zmq_context.socket(zmq.ROUTER) as server:
+        server.bind(endpoint)
+        channel = transport.open(asynchronous=False)
+        send(channel, b"question")
+        peer, _ = server.recv_multipart()
+        server.send_multipart([peer, b"an", b"answer"])
+        server.send_multipart([peer, b"another"])
+    assert channel._monitor.poll(10_000)
+    yield channel
+    channel.close()
+    transport.close()
+
+
+def test_answers_that_came_just_before_the_connection_broke_are_read(broken):
+    """A server that stops sends its last answers and is gone before a busy caller wakes up."""
+    assert receive(broken) == [b"an", b"answer"]
+    assert receive(broken) == [b"another"]
+    assert broken.receive() is None and broken.connection is None
+
+
+def test_what_a_broken_connection_had_to_send_is_not_sent_on_the_next(
+    broken, zmq_context, endpoint
+):
+    """The caller was told that it may be lost: it is sent again, or not at all."""
+    broken._socket.send(b"sent before the break was seen")
+    while broken.receive():
+        pass
+    with zmq_context.socket(zmq.ROUTER) as server:
+        server.bind(endpoint)
+        send(broken, b"fresh")
+        assert server.poll(10_000) and server.recv_multipart()[1:] == [b"fresh"]
+
+
+def test_a_connection_that_came_back_unseen_is_not_taken_for_the_old_one(
+    broken, zmq_context, endpoint
+):
+    before, router = broken.connection, zmq_context.socket(zmq.ROUTER)
+    with router as server, server.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED) as seen:
+        server.bind(endpoint)
+        assert seen.poll(10_000)
+        assert broken.send([b"lost"]) is None and broken.connection is None
+        send(broken, b"fresh")
+        assert broken.connection > before
+        assert server.poll(10_000) and server.recv_multipart()[1:] == [b"fresh"]
+        server.disable_monitor()
+
+
 def test_a_client_may_be_there_before_the_server(serve, free_port):
     results = []
     with Client(f"tcp://127.0.0.1:{free_port}", timeout_s=20) as client:
@@ -183,6 +251,22 @@ def test_a_port_that_says_nothing_is_not_taken_for_ours():
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         expect(ConnectTimeout, f"tcp://127.0.0.1:{silent.getsockname()[1]}", "not a bertfeat")
+
+
+def test_a_port_that_hangs_up_all_day_stops_nothing_while_nobody_looks(monkeypatch):
+    for name in ("RECONNECT_MS", "RECONNECT_MAX_MS"):
+        monkeypatch.setattr(f"bertfeat_client.zeromq.{name}", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        transport = ZeroMQ(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        channel = transport.open(asynchronous=False)
+        try:
+            for _ in range(1200):
+                server.accept()[0].close()
+        finally:
+            channel.receive()
+            channel.close()
+            transport.close()
 
 
 @pytest.mark.parametrize("kind", [zmq.PUB, zmq.PULL, zmq.ROUTER])

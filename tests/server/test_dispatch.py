@@ -257,6 +257,33 @@ def test_draining_has_a_bound():
     assert stage.dispatcher.drained
 
 
+def test_draining_does_not_wait_for_what_nobody_is_left_to_compute():
+    stage = Stage(model=("m=/m", "n=/n"), drain_timeout_s=30).hello("w1", "m").hello("w2", "n")
+    stage.client(name="1").client(name="2", model="n").hello("loads", "n", state="loading", ops=())
+    stage.dispatcher.drain(stage.now)
+    assert not stage.pump(2).replies
+    stage.lose(1).pump(2)
+    assert (stage.reply.header["id"], stage.error["code"]) == ("2", "shutting_down")
+    assert not stage.dispatcher.drained
+    stage.serve(0)
+    assert stage.dispatcher.drained
+
+
+def test_what_is_lost_while_draining_is_computed_by_another_worker():
+    stage = Stage().hello("w1").hello("w2").client()
+    stage.dispatcher.drain(stage.now)
+    stage.lose().pump(2).serve()
+    assert stage.reply.header["status"] == "ok"
+
+
+def test_whoever_still_waits_at_the_end_is_told_of_it():
+    stage = Stage().hello().client(name="1").client(name="2")
+    stage.dispatcher.dismiss()
+    stage.pump()
+    assert [m.header["error"]["code"] for _, m in stage.replies] == ["shutting_down"] * 2
+    assert stage.batches[-1][1].header["op"] == "drain" and len(stage.batches) == 2
+
+
 def test_index_requests_need_an_index():
     stage = Stage().hello().client("search")
     assert stage.error == {

@@ -247,16 +247,22 @@ def test_a_second_signal_ends_everything_at_once(start, client, wait_for):
     server.process.send_signal(signal.SIGINT)
     wait_for(lambda: server.status()["draining"])
     server.process.send_signal(signal.SIGINT)
+    assert socket.receive().header["error"]["code"] == "shutting_down"
     assert server.process.wait(15) == 0
     assert gone(pids)
 
 
-def test_a_server_is_stopped_while_its_model_still_loads(start, wait_for):
-    server = start("--model", "slow", ready=False)
+def test_a_server_is_stopped_while_its_model_still_loads(start, client, wait_for):
+    server = start("--model", "slow", "--drain-timeout-s", "300", ready=False)
     wait_for(lambda: len(server.pids()) == 2 and list(server.folder.glob("bertfeat/serve-*.json")))
     pids = server.pids()
-    assert json.loads(server.command("status", "--json").stdout)["ready"] is False
+    report = json.loads(server.command("status", "--json").stdout)
+    assert report["ready"] is False
+    socket = client(report["endpoint"])
+    socket.send("encode", ["waits"])
+    socket.ask("info")
     server.process.send_signal(signal.SIGTERM)
+    assert socket.receive().header["error"]["code"] == "shutting_down"
     assert server.process.wait(15) == 0
     assert gone(pids)
     assert list(server.folder.glob("**/*.ipc")) == []
