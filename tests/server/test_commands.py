@@ -131,7 +131,7 @@ def test_several_servers_are_listed_to_choose_from(command):
     assert "--endpoint ipc://x   (pid 12)" in result.stderr
 
 
-@pytest.mark.parametrize("missing", ["click", "tensorflow"])
+@pytest.mark.parametrize("missing", ["click", "tokenizers"])
 def test_a_missing_extra_is_one_sentence(missing):
     code = (
         "import sys, importlib.util as u; real = u.find_spec\n"
