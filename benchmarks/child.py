@@ -29,9 +29,10 @@ class Failed(Exception):
 class Child:
     """A process that answers each line (JSON) with a line (JSON)."""
 
-    def __init__(self, command: Sequence[str], threads: int) -> None:
+    def __init__(self, command: Sequence[str], threads: int, limit_s: float = LIMIT_S) -> None:
         environment = os.environ | LOCAL_ONLY | {"OMP_NUM_THREADS": str(threads)}
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
+        self._limit_s = limit_s
         started = time.perf_counter()
         self._process = subprocess.Popen(
             list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
@@ -59,7 +60,7 @@ class Child:
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        watch = threading.Timer(LIMIT_S, self._process.kill)
+        watch = threading.Timer(self._limit_s, self._process.kill)
         watch.start()
         line = self._process.stdout.readline()
         watch.cancel()
