@@ -185,6 +185,7 @@ def test_busy_cores_are_counted():
     assert 0 <= busy_cores(over_s=0.05) < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_the_driver_runs_end_to_end(tiny_bert, data_dir, tmp_path, capsys):
     model = tiny_bert(hidden_size=8)
