@@ -98,7 +98,7 @@ def _install(environment: str, wanted: list[str]) -> str:
     except ImportError:
         return "the package uv is missing; the extra [dev] brings it"
     links = os.environ.get("PIP_FIND_LINKS")  # uv reads no setting of pip's
-    extra = {"UV_FIND_LINKS": links} if links else {}
+    extra = {"UV_FIND_LINKS": ",".join(links.split())} if links else {}
     uv, folder = find_uv_bin(), str(PEERS / environment)
     return _run(
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], extra

@@ -47,7 +47,7 @@ def _write_vocabulary(writer: Any, vocabulary: list[str]) -> None:
     control = [token in SPECIALS or token.startswith("[unused") for token in vocabulary]
     writer.add_tokenizer_model("bert")
     writer.add_tokenizer_pre("default")
-    writer.add_token_list(map(_as_llama_spells, vocabulary, control))
+    writer.add_token_list(list(map(_as_llama_spells, vocabulary, control)))
     writer.add_token_types([TokenType.CONTROL if c else TokenType.NORMAL for c in control])
     for token, name in SPECIALS.items():
         if name != "cls":
