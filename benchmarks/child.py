@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from machine import busy_cores
+
 LIMIT_S = 600
+SAMPLE_S = 0.2
 PAUSE_S = 0.3
 """Long enough for the threads of the system before to have gone to sleep."""
 HERE = Path(__file__).parent
@@ -27,12 +30,17 @@ class Failed(Exception):
 
 
 class Child:
-    """A process that answers each line (JSON) with a line (JSON)."""
+    """A process that answers each line (JSON) with a line (JSON).
+
+    Attributes:
+        busy: cores that others kept busy before each command, when none of ours was at work.
+    """
 
     def __init__(self, command: Sequence[str], threads: int, limit_s: float = LIMIT_S) -> None:
         environment = os.environ | LOCAL_ONLY | {"OMP_NUM_THREADS": str(threads)}
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self._limit_s = limit_s
+        self.busy: list[float] = []
         started = time.perf_counter()
         self._process = subprocess.Popen(
             list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
@@ -42,8 +50,9 @@ class Child:
         self.startup_s = time.perf_counter() - started
 
     def ask(self, **command: Any) -> dict[str, Any]:
-        """Send a command once the machine is quiet, and wait for the answer."""
+        """Send a command once what was measured before is quiet, and wait for the answer."""
         time.sleep(PAUSE_S)
+        self.busy.append(busy_cores(SAMPLE_S))
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(command) + "\n")

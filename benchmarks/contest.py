@@ -49,11 +49,13 @@ class Contest:
             child = Child(command, self.threads)
             note = "; ".join(filter(None, [system.note, child.greeting["note"]]))
             self.children[system.name] = child
+            print(f"{system.name}: ready in {child.startup_s:.1f} s", file=sys.stderr)
             self.measured[system.name] = Measured(system.name, note, child.startup_s)
 
     def warm_up(self, workload: Workload, scratch: Path) -> None:
         """Let each system encode everything once, unmeasured, and keep its vectors."""
         for name, texts in {**workload.mixes, "pairs": workload.pairs}.items():
+            print(f"everything once, unmeasured: {name}", file=sys.stderr)
 
             def encode(
                 child: Child, measured: Measured, name: str = name, texts: Texts = texts

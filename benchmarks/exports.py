@@ -4,6 +4,7 @@
 """
 
 import csv
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -11,8 +12,6 @@ from pathlib import Path
 from export_gguf import write_gguf
 from machine import cpu_flags
 from texts import sts_pairs
-
-TOKENIZER_FILES = ("tokenizer.json", "sentence_bert_config.json")
 
 
 def to_onnx(model: Path, target: Path) -> None:
@@ -25,6 +24,7 @@ def to_onnx(model: Path, target: Path) -> None:
     loaded.save_pretrained(str(target))
     kind = "avx512_vnni" if "avx512_vnni" in cpu_flags() else "avx2"
     export_dynamic_quantized_onnx_model(loaded, kind, str(target), file_suffix="int8")
+    write_tokenizer(model, target)
 
 
 def to_openvino(model: Path, target: Path) -> None:
@@ -50,8 +50,19 @@ def to_ctranslate2(model: Path, target: Path) -> None:
     from ctranslate2.converters import TransformersConverter
 
     TransformersConverter(str(model)).convert(str(target), quantization="int8")
-    for name in TOKENIZER_FILES:
-        shutil.copy(model / name, target)
+    write_tokenizer(model, target)
+
+
+def write_tokenizer(model: Path, target: Path) -> None:
+    """Write the tokenizer so that all cut texts where the model does, and none pads more."""
+    settings = json.loads((model / "tokenizer_config.json").read_text("utf-8"))
+    sentence = json.loads((model / "sentence_bert_config.json").read_text("utf-8"))
+    settings |= {"model_max_length": sentence["max_seq_length"]}
+    settings.pop("max_length", None)
+    (target / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    tokenizer = json.loads((model / "tokenizer.json").read_text("utf-8"))
+    tokenizer |= {"padding": None, "truncation": None}
+    (target / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
 
 
 def to_gguf(model: Path, target: Path) -> None:

@@ -30,7 +30,7 @@ def describe() -> dict[str, Any]:
     }
 
 
-def busy_cores(over_s: float = 0.5) -> float:
+def busy_cores(over_s: float) -> float:
     """Return how many cores are at work while this process sleeps: what others take."""
     before = _busy_s()
     time.sleep(over_s)

@@ -35,23 +35,20 @@ def chosen(parts: list[str]) -> list[System]:
     return [s for s in ROSTER if not wanted or any(part in s.name.lower() for part in wanted)]
 
 
-def hold(
-    contest: Contest, workload: Workload, rounds: int, scratch: Path
-) -> tuple[list[float], list[float]]:
-    """Run all rounds; return each one's flop/s of a large matrix product and others' busy cores."""
+def hold(contest: Contest, workload: Workload, rounds: int, scratch: Path) -> list[float]:
+    """Run all rounds; return the flop/s of a large matrix product in each of them."""
     product = Child(
         [sys.executable, str(HERE / "machine.py"), str(contest.threads)], contest.threads
     )
     try:
         contest.warm_up(workload, scratch)
-        products, busy = [], []
+        products = []
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
-            busy.append(machine.busy_cores())
             products.append(product.ask()["flops_per_s"])
             contest.round(workload, backwards=number % 2 == 1)
         contest.finish()
-        return products, busy
+        return products
     finally:
         product.end()
 
@@ -65,15 +62,11 @@ def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     try:
         for system in systems:
             contest.enter(system, model)
-        products, busy = hold(contest, workload, options.rounds, scratch)
+        products = hold(contest, workload, options.rounds, scratch)
     finally:
         contest.end()
     return {
-        "machine": machine.describe()
-        | {
-            "gflops": round(statistics.median(products) / 1e9, 1),
-            "busy_cores": round(max(busy), 2),
-        },
+        "machine": machine.describe() | about_now(contest, products),
         "date": datetime.now(UTC).date().isoformat(),
         "model": model.name,
         "threads": options.threads,
@@ -85,6 +78,15 @@ def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         },
         "systems": summarize(list(contest.measured.values()), workload, products),
         "missing": contest.missing,
+    }
+
+
+def about_now(contest: Contest, products: list[float]) -> dict[str, float]:
+    """Return what the machine could do in this run, and how much of it others took meanwhile."""
+    busy = [cores for child in contest.children.values() for cores in child.busy]
+    return {
+        "gflops": round(statistics.median(products) / 1e9, 1),
+        "busy_cores": round(statistics.fmean(busy or [0.0]), 2),
     }
 
 

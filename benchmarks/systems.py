@@ -174,9 +174,8 @@ def tokenizer_of(folder: Path) -> Callable[[Sequence[str]], Ids]:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    settings = json.loads((folder / "sentence_bert_config.json").read_text("utf-8"))
-    tokenizer.enable_truncation(settings["max_seq_length"])
-    tokenizer.no_padding()
+    settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    tokenizer.enable_truncation(settings["model_max_length"])
     return lambda texts: [found.ids for found in tokenizer.encode_batch(list(texts))]
 
 

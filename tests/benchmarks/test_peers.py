@@ -122,7 +122,7 @@ def test_the_table_says_what_was_measured_and_what_was_not(rows):
     text = printed(rows)
     assert "2.00 (1.00–4.00)" in text
     assert "not measured: llama.cpp q8_0: no compiler" in text
-    assert "not to be trusted" not in text
+    assert "do not trust" not in text
     assert "others kept 1.5 cores busy" in printed(rows, busy_cores=1.5)
 
 
