@@ -29,10 +29,13 @@ from workload import Workload, prepare
 OUR_PACKAGES = ("bertfeat", "keras", "numpy", "tensorflow", "tensorflow-cpu")
 
 
-def chosen(parts: list[str]) -> list[System]:
-    """Return the systems whose names contain one of these parts; all without parts."""
-    wanted = [part.lower() for part in parts]
-    return [s for s in ROSTER if not wanted or any(part in s.name.lower() for part in wanted)]
+def chosen(wanted: list[str], unwanted: list[str]) -> list[System]:
+    """Return the systems with a wanted part in their names (all, if none is) and no unwanted."""
+
+    def has(name: str, parts: list[str]) -> bool:
+        return any(part.lower() in name.lower() for part in parts)
+
+    return [s for s in ROSTER if (not wanted or has(s.name, wanted)) and not has(s.name, unwanted)]
 
 
 def hold(contest: Contest, workload: Workload, rounds: int, scratch: Path) -> list[float]:
@@ -57,7 +60,7 @@ def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Start everything, hold the rounds and sum up."""
     model = resolve(options.model)
     workload = prepare(model, options.mix, options.scale, scratch)
-    systems = chosen(options.systems)
+    systems = chosen(options.systems, options.without)
     contest = Contest(options.threads)
     try:
         for system in systems:
@@ -110,6 +113,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--systems", nargs="+", default=[], help="only those with this in their names"
     )
+    parser.add_argument("--without", nargs="+", default=[], help="none with this in their names")
     parser.add_argument("--mix", nargs="+", choices=MIXES, default=list(MIXES))
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds (%(default)s)")
     parser.add_argument(

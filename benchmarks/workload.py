@@ -11,6 +11,8 @@ from bertfeat.tokenization import Tokenizer
 from texts import COUNTS, MIXES, sts_pairs
 
 SHORT_TOKENS = 16
+SINGLES = 100
+"""Texts that are encoded one by one in each round."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,10 @@ class Writer:
 
 
 def prepare(model: Path, mixes: list[str], scale: float, scratch: Path) -> Workload:
-    """Write the texts of these mixes, ``scale`` times as many as usual, and those for the rest."""
+    """Write the texts of these mixes, ``scale`` times as many as usual, and all for the rest."""
     writer = Writer(model, scratch)
     pairs, scores = sts_pairs()
-    count = max(2, round(len(pairs) * min(1, scale)))
-    texts = [text for pair in pairs[:count] for text in pair]
+    texts = [text for pair in pairs for text in pair]
     lengths = writer.lengths(texts)
     single = [t for t, n in zip(texts, lengths, strict=True) if n == SHORT_TOKENS] or texts[:1]
     return Workload(
@@ -77,7 +78,7 @@ def prepare(model: Path, mixes: list[str], scale: float, scratch: Path) -> Workl
             mix: writer.write(mix, MIXES[mix]()[: max(1, round(COUNTS[mix] * scale))])
             for mix in mixes
         },
-        single=writer.write("single", single),
+        single=writer.write("single", single[:SINGLES]),
         pairs=writer.write("pairs", texts),
-        scores=scores[:count],
+        scores=scores,
     )

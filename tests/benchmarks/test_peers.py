@@ -147,8 +147,9 @@ def test_every_system_has_its_class_its_environment_and_its_form():
 
 
 def test_systems_are_chosen_by_parts_of_their_names():
-    assert chosen([]) == list(ROSTER)
-    assert [s.name for s in chosen(["LLAMA", "model2"])] == ["llama.cpp q8_0", "model2vec"]
+    assert chosen([], []) == list(ROSTER)
+    assert [s.name for s in chosen(["LLAMA", "model2"], [])] == ["llama.cpp q8_0", "model2vec"]
+    assert [s.name for s in chosen(["bertfeat"], ["Auto", "int8"])] == [OURS]
 
 
 def test_what_cannot_be_loaded_is_a_reason_and_no_failure(tmp_path):
