@@ -1,5 +1,6 @@
 # make demo   the whole path on a real model, into ./demo-output
 # make test   ruff, mypy and the quick tests
+# make bench  our encoder beside its peers; BENCH="--mix short" passes options on
 # Each target makes the environment that it needs, once; PYTHON=... chooses the interpreter.
 # --use-pep517: packages without wheels are built in isolation, whatever setuptools is at hand.
 
@@ -8,6 +9,7 @@ DEV := .venv
 DEMO := .venv-demo
 LOWEST := .venv-lowest
 WHEEL := .venv-wheel
+PEERS := .venv-peers
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --use-pep517
 
 # The lock files are for Linux x86-64; elsewhere pip resolves the extras.
@@ -20,7 +22,7 @@ SERVE_PACKAGES := ".[serve]"
 DEV_PACKAGES := ".[dev]"
 endif
 
-.PHONY: demo test slow test-lowest test-wheel wheel resolve lock clean
+.PHONY: demo test slow test-lowest test-wheel wheel resolve lock bench bench-growth clean
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/python examples/demo.py
@@ -54,8 +56,15 @@ resolve: wheel
 lock: $(DEV)/.installed
 	requirements/lock
 
+# Each peer is installed into an environment of its own below $(PEERS) (about 5 GB in all), once.
+bench: $(DEV)/.installed
+	$(DEV)/bin/python benchmarks/peers.py $(BENCH)
+
+bench-growth: $(DEV)/.installed
+	$(DEV)/bin/python benchmarks/growth.py $(BENCH)
+
 clean:
-	rm -rf build dist *.egg-info .*_cache .hypothesis $(DEMO) $(LOWEST) $(WHEEL)
+	rm -rf build dist *.egg-info .*_cache .hypothesis $(DEMO) $(LOWEST) $(WHEEL) $(PEERS)
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 $(DEV)/.installed: requirements/dev.lock requirements/oracles.txt setup.py

@@ -1,4 +1,4 @@
-"""Real texts of three mixes, read from the third-party test data."""
+"""Real texts of three mixes, and pairs that people scored, read from the third-party test data."""
 
 import csv
 import gzip
@@ -12,14 +12,20 @@ DATA = Path(
 )
 
 
+def sts_pairs(part: str = "dev") -> tuple[list[tuple[str, str]], list[float]]:
+    """Return the pairs of the STS benchmark and how alike people found them, 0 to 5."""
+    with gzip.open(DATA / "sts" / f"stsb-en-{part}.csv.gz", "rt", encoding="utf-8") as lines:
+        rows = list(csv.reader(lines))
+    return [(first, second) for first, second, _ in rows], [float(score) for *_, score in rows]
+
+
 def short_texts() -> list[str]:
-    """Sentences of the STS benchmark, about 14 tokens each."""
-    with gzip.open(DATA / "sts" / "stsb-en-dev.csv.gz", "rt", encoding="utf-8") as lines:
-        return [text for row in csv.reader(lines) for text in row[:2]]
+    """Sentences of the STS benchmark: the first 512 have 10 tokens each, all have 16."""
+    return [text for pair in sts_pairs()[0] for text in pair]
 
 
 def long_texts() -> list[str]:
-    """Paragraphs of speeches, cut every 180 words: about 230 tokens each."""
+    """Paragraphs of speeches, cut every 180 words: about 210 tokens each."""
     with zipfile.ZipFile(DATA / "corpus" / "state_union.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".txt"))
         words = [
@@ -39,3 +45,5 @@ def mixed_texts() -> list[str]:
 
 
 MIXES = {"short": short_texts, "mixed": mixed_texts, "long": long_texts}
+COUNTS = {"short": 512, "mixed": 256, "long": 64}
+"""Texts of each mix that one turn encodes: 5,000 to 14,000 tokens."""
