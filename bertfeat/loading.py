@@ -167,7 +167,11 @@ class Parts:
 
         model, options = self.model, self.options
         runner = self._runner(convert(model.config, model.tensors, int8=False))
-        kept = {name: array for name, array in model.tensors.items() if lite.keeps(name)}
+        kept = {
+            name: np.asarray(array, np.float32)
+            for name, array in model.tensors.items()
+            if lite.keeps(name)
+        }
         folder = model.folder  # so that the engine holds no layers besides the runner's
 
         def make_other() -> Engine:

@@ -72,7 +72,7 @@ def test_it_is_short():
 
 
 def test_every_marked_example_is_run_here():
-    assert set(BLOCKS) == {"library", "server", "status", "client", "commands"}
+    assert set(BLOCKS) == {"library", "server", "status", "client", "commands", "lite"}
     unmarked = re.sub(r"<!-- test: \w+ -->\n```\w+\n.*?```", "", README, flags=re.DOTALL)
     assert "```python" not in unmarked
 
@@ -107,6 +107,15 @@ def test_the_commands_run(default_model, tmp_path):
     assert "Bees dance." in printed
     assert (tmp_path / "vectors.npy").stat().st_size == 128 + 2 * 384 * 4
     assert len((tmp_path / "features.jsonl").read_text("utf-8").splitlines()) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_the_lite_folder_is_made_and_read(default_model, tmp_path):
+    (tmp_path / "texts.txt").write_text("The train was late.\nBees dance.\n")
+    printed = run(["bash", "-euo", "pipefail", "-c", BLOCKS["lite"]], tmp_path)
+    assert printed == "mini-lite\n"
+    assert (tmp_path / "small.npy").stat().st_size == 128 + 2 * 384 * 4
 
 
 def tree_paths() -> Iterator[Path]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CONFIGS = ("config.json", "bert_config.json")
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.ckpt.index", "*.ckpt-*.index")
+WEIGHTS = ("*.safetensors", "graph.tflite", "pytorch_model*.bin", "*.ckpt.index", "*.ckpt-*.index")
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,10 @@ def cache_folder() -> Path:
         return Path(chosen).expanduser().absolute()
     if os.environ.get("XDG_CACHE_HOME"):
         return Path(os.environ["XDG_CACHE_HOME"]).expanduser().absolute() / "bertfeat"
-    from platformdirs import user_cache_path
-
+    try:
+        from platformdirs import user_cache_path
+    except ImportError:  # the extra [lite] does without
+        return Path.home() / ".cache" / "bertfeat"
     return user_cache_path("bertfeat", appauthor=False)
 
 

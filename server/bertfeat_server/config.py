@@ -185,6 +185,8 @@ class ServerConfig:
 
 
 def _name_model(text: str) -> tuple[str, str]:
+    if text.startswith(("https://", "http://")):
+        return Path(text.partition("#")[0]).name.partition(".")[0], text
     name, equals, source = text.partition("=")
     if equals:
         return name, source
