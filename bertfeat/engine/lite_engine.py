@@ -4,7 +4,7 @@ One file computes every hidden state; the features are made of those in NumPy.  
 say attention probabilities, another engine may compute.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -58,22 +58,23 @@ class LiteEngine:
         Raises:
             InputError: it needs outputs that this engine does not compute.
         """
-        layers = {name: self._layer(name) for name in program.outputs}
-        if missing := [name for name, layer in layers.items() if layer is None]:
+        states = {name: self._state(name) for name in program.outputs}
+        if missing := [name for name, state in states.items() if state is None]:
             return self._other(missing).run(program, inputs)
-        sums = embeddings_sum(self.tensors, inputs)
-        states = self._runner(sums, inputs["attention_mask"], set(filter(None, layers.values())))
-        places = inputs["token_places"]
-        by_text = {
-            name: state.reshape(-1, self.config.hidden_size)[places]  # (B, S, H)
-            for name, state in states.items()
-        }
-        found = {
-            name: self._output(name, by_text[state]) for name, state in layers.items() if state
-        }
+        hidden = self._hidden_states(inputs, filter(None, states.values()))
+        found = {name: self._output(name, hidden[str(state)]) for name, state in states.items()}
         return program(found, inputs, np)
 
-    def _layer(self, name: str) -> str | None:
+    def _hidden_states(self, inputs: Inputs, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Run the file; give each text a row of its own: float32 (B, S, H) by name."""
+        sums = embeddings_sum(self.tensors, inputs)
+        states = self._runner(sums, inputs["attention_mask"], set(names))
+        return {
+            name: state.reshape(-1, self.config.hidden_size)[inputs["token_places"]]
+            for name, state in states.items()
+        }
+
+    def _state(self, name: str) -> str | None:
         """Return the name of the hidden state that an output is made of, None if of none."""
         if name.startswith("hidden_states."):
             return name
