@@ -24,6 +24,7 @@ from bertfeat_client.errors import ClientClosed, TransportError
 from bertfeat_client.transport import Channel, Frames, Waiter
 
 LINGER_MS = 200
+END_S = 2.0
 HEARTBEAT_MS = 5_000
 HEARTBEAT_TIMEOUT_MS = 15_000
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 1_000
@@ -240,8 +241,11 @@ def _when_gone(owner: object, end: Callable[..., None], *what: Any) -> "weakref.
 
 
 def _end(context: "zmq.Context[zmq.Socket[bytes]]", pid: int) -> None:
+    """Terminate a context, but wait for no socket that a signal cut off while it was made."""
     if os.getpid() == pid:
-        context.destroy(LINGER_MS)
+        ending = threading.Thread(target=context.destroy, args=(LINGER_MS,), daemon=True)
+        ending.start()
+        ending.join(END_S)
 
 
 def _close(socket: "zmq.Socket[bytes]", monitor: "zmq.Socket[bytes]", pid: int) -> None:

@@ -350,6 +350,19 @@ def test_a_client_that_nobody_closed_goes_quietly(router):
     gc.collect()
 
 
+def test_a_signal_while_a_socket_is_made_does_not_keep_close_waiting(router, monkeypatch):
+    def interrupted(context, socket):
+        cut_off.append(socket)  # as the traceback of what the signal handler raised holds it
+        raise SystemExit(143)
+
+    cut_off = []
+    monkeypatch.setattr(zmq.Context, "_add_socket", interrupted)
+    with pytest.raises(SystemExit), Client(router.endpoint, timeout_s=20) as client:
+        client.encode("a")
+    assert cut_off
+    cut_off[0].close()
+
+
 def test_a_closed_client_stays_closed(client):
     client.close()
     with pytest.raises(ClientClosed):
