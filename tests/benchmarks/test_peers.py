@@ -164,6 +164,12 @@ def test_a_process_that_dies_is_told_by_its_last_words():
         Child([sys.executable, "-c", "import sys; print('alas', file=sys.stderr); sys.exit(3)"], 1)
 
 
+def test_a_process_that_dies_between_two_commands_is_told_of_at_the_next():
+    child = Child([sys.executable, "-c", "print('{}')"], 1)
+    with pytest.raises(Failed, match="ended with code 0: without a word"):
+        child.ask(do="peak")
+
+
 def test_a_process_that_hangs_is_ended():
     with pytest.raises(Failed, match="ended with code"):
         Child([sys.executable, "-c", "import time; time.sleep(60)"], 1, limit_s=0.5)
