@@ -44,20 +44,20 @@ class ZeroMQ:
         self.endpoint = endpoint
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._pid = -1
+        self._finalizer: Callable[[], Any] = lambda: None
 
     def open(self, *, asynchronous: bool) -> Channel:
         """Connect another socket; the connection comes about in the background."""
         if self._context is None or self._pid != os.getpid():
             self._context, self._pid = zmq.Context(), os.getpid()
             self._context.set(zmq.MAX_SOCKETS, 65_000)
-            _when_gone(self, _end, self._context, self._pid)
+            self._finalizer = _when_gone(self, _end, self._context, self._pid)
         return (AsyncDealer if asynchronous else Dealer)(self._context, self.endpoint)
 
     def close(self) -> None:
         """Terminate the context; the sockets are closed before."""
-        context, self._context = self._context, None
-        if context is not None:
-            _end(context, self._pid)
+        self._context = None
+        self._finalizer()
 
     def __reduce__(self) -> tuple[type["ZeroMQ"], tuple[str]]:
         return type(self), (self.endpoint,)
