@@ -1,6 +1,6 @@
 """From a model's folder to a loaded runtime: weights into the graph, settings checked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from bertfeat.engine.lite_runner import LiteRunner
 from bertfeat.errors import ConfigError
 from bertfeat.extras import require
 from bertfeat.features.dtypes import read_ranges
+from bertfeat.features.heads import score_activation
 from bertfeat.features.runtime import Runtime
 from bertfeat.features.spec import PLAIN, DenseKey
 from bertfeat.fidelity import Fidelity, cache_fidelity, cached_fidelity, measure
@@ -107,7 +108,7 @@ def load(name: str | Path, options: LoadOptions) -> Loaded:
     check_vocabulary(model, tokenizer)
     parts = Parts(model, tokenizer, options)
     runtime, choice = parts.int8() if int8 else parts.floating()
-    return Loaded(runtime, folder, choice, _score_activation(model))
+    return Loaded(runtime, folder, choice, score_activation(model))
 
 
 @dataclass(frozen=True)
@@ -238,16 +239,3 @@ def _max_seq_len(
     if asked is not None and not 3 <= asked <= positions:
         raise ConfigError(f"max_seq_len={asked} is not from 3 to the model's {positions} positions")
     return min(asked or modules or tokenizer.max_length or positions, positions)
-
-
-def _score_activation(model: ModelFolder) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what sentence-transformers' CrossEncoder puts behind a model's logits."""
-    saved = model.raw_config.get("sentence_transformers")
-    saved = saved.get("activation_fn") if isinstance(saved, Mapping) else None
-    name = str(saved or model.raw_config.get("sbert_ce_default_activation_function") or "")
-    single = "classifier/bias" in model.tensors and len(model.tensors["classifier/bias"]) == 1
-    if name.endswith("Sigmoid") or (not name and single):
-        return lambda logits: 1 / (1 + np.exp(-logits))
-    if name.endswith("Identity") or not name:
-        return lambda logits: logits
-    raise ConfigError(f"config.json: the score activation {name!r} is none of Identity, Sigmoid")

@@ -1,13 +1,14 @@
 """What the pre-training and classification heads of a checkpoint say about a text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from bertfeat.checkpoints.model_folder import ModelFolder
 from bertfeat.encoder.names import output_names
 from bertfeat.engine.packing import Inputs, pack
-from bertfeat.errors import InputError, RowErrors
+from bertfeat.errors import ConfigError, InputError, RowErrors
 from bertfeat.features.options import EncodeOptions
 from bertfeat.features.pooled import EncodeInfo, check_rows
 from bertfeat.features.program import RawProgram
@@ -99,6 +100,23 @@ def classify(
     if info.errors:
         raise RowErrors(info.errors, scores)
     return scores
+
+
+def score_activation(model: ModelFolder) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what sentence-transformers' CrossEncoder puts behind a model's logits.
+
+    Raises:
+        ConfigError: the folder names an activation that is not computed here.
+    """
+    saved = model.raw_config.get("sentence_transformers")
+    saved = saved.get("activation_fn") if isinstance(saved, Mapping) else None
+    name = str(saved or model.raw_config.get("sbert_ce_default_activation_function") or "")
+    single = "classifier/bias" in model.tensors and len(model.tensors["classifier/bias"]) == 1
+    if name.endswith("Sigmoid") or (not name and single):
+        return lambda logits: 1 / (1 + np.exp(-logits))
+    if name.endswith("Identity") or not name:
+        return lambda logits: logits
+    raise ConfigError(f"config.json: the score activation {name!r} is none of Identity, Sigmoid")
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

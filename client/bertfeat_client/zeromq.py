@@ -13,18 +13,16 @@ import os
 import struct
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import zmq
 
+from bertfeat_client.endings import LINGER_MS, close_socket, end_context, when_gone
 from bertfeat_client.errors import ClientClosed, TransportError
 from bertfeat_client.transport import Channel, Frames, Waiter
 
-LINGER_MS = 200
-END_S = 2.0
 HEARTBEAT_MS = 5_000
 HEARTBEAT_TIMEOUT_MS = 15_000
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 1_000
@@ -51,7 +49,7 @@ class ZeroMQ:
         if self._context is None or self._pid != os.getpid():
             self._context, self._pid = zmq.Context(), os.getpid()
             self._context.set(zmq.MAX_SOCKETS, 65_000)
-            self._finalizer = _when_gone(self, _end, self._context, self._pid)
+            self._finalizer = when_gone(self, end_context, self._context, self._pid)
         return (AsyncDealer if asynchronous else Dealer)(self._context, self.endpoint)
 
     def close(self) -> None:
@@ -117,7 +115,7 @@ class Dealer:
         """Open a socket, which connects in the background."""
         socket = self._context.socket(zmq.DEALER)
         monitor = _monitor(self._context, socket)
-        finalizer = _when_gone(self, _close, socket, monitor, os.getpid())
+        finalizer = when_gone(self, close_socket, socket, monitor, os.getpid())
         socket.linger = LINGER_MS
         # only for literal addresses: with it, "localhost" would not find a server on 127.0.0.1
         socket.ipv6 = "[" in self._endpoint
@@ -231,26 +229,3 @@ def _monitor(
 
 def _events(socket: "zmq.Socket[bytes]") -> int:
     return int(socket.get(zmq.EVENTS))
-
-
-def _when_gone(owner: object, end: Callable[..., None], *what: Any) -> "weakref.finalize[Any, Any]":
-    """Let an owner that nobody closed take its sockets along, but not at the interpreter's end."""
-    finalizer = weakref.finalize(owner, end, *what)
-    finalizer.atexit = False
-    return finalizer
-
-
-def _end(context: "zmq.Context[zmq.Socket[bytes]]", pid: int) -> None:
-    """Terminate a context, but wait for no socket that a signal cut off while it was made."""
-    if os.getpid() == pid:
-        ending = threading.Thread(target=context.destroy, args=(LINGER_MS,), daemon=True)
-        ending.start()
-        ending.join(END_S)
-
-
-def _close(socket: "zmq.Socket[bytes]", monitor: "zmq.Socket[bytes]", pid: int) -> None:
-    # in a forked process they are the parent's
-    if os.getpid() == pid and not socket.closed:
-        socket.disable_monitor()
-        monitor.close(0)
-        socket.close()

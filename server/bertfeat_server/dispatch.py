@@ -177,19 +177,7 @@ class Dispatcher:
 
     def _hand_out(self, worker: Worker, batch: Batch, now: float) -> None:
         self.roster.busy(worker.identity, batch.number, now)
-        entries = [self.ledger.entry(part) for part in batch.parts]
-        request = entries[0].request
-        header = {
-            "op": "batch", "id": batch.number, "request_op": request.op, "model": request.model,
-            "options": request.options,
-            "timeout_ms": int(1000 * (max(entry.deadline for entry in entries) - now)),
-        }  # fmt: skip
-        items: list[Any] = []
-        for part, entry in zip(batch.parts, entries, strict=True):
-            items += (entry.request.items or [])[part.start : part.stop]
-        self.outbox.to_worker(
-            worker.identity, Message(header, items if request.items is not None else None)
-        )
+        self.outbox.to_worker(worker.identity, self.ledger.message(batch, now))
 
     def _end_batch(self, identity: str, message: Message, now: float) -> None:
         number = message.header.get("id")

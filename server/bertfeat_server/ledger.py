@@ -7,7 +7,7 @@ from typing import Any
 
 from bertfeat_client.errors import ServerError, to_wire
 from bertfeat_client.protocol import Message
-from bertfeat_server.jobs import Job, Key, Part
+from bertfeat_server.jobs import Batch, Job, Key, Part
 from bertfeat_server.replies import Piece, Reply, error_reply
 from bertfeat_server.requests import Request
 
@@ -53,6 +53,20 @@ class Ledger:
         return Job(
             ticket, caller, request.key, request.costs, deadline, request.whole, request.retry
         )
+
+    def message(self, batch: Batch, now: float) -> Message:
+        """Return what a worker is sent for a batch: all its parts have the same options."""
+        entries = [self.entry(part) for part in batch.parts]
+        request = entries[0].request
+        header = {
+            "op": "batch", "id": batch.number, "request_op": request.op, "model": request.model,
+            "options": request.options,
+            "timeout_ms": int(1000 * (max(entry.deadline for entry in entries) - now)),
+        }  # fmt: skip
+        items: list[Any] = []
+        for part, entry in zip(batch.parts, entries, strict=True):
+            items += (entry.request.items or [])[part.start : part.stop]
+        return Message(header, items if request.items is not None else None)
 
     def entry(self, part: Part) -> Entry:
         """Return the entry of a part that the scheduler gave out."""
