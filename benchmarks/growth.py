@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=300, help="seconds a series (%(default)s)")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "growth.json")
     options = parser.parse_args()
-    console, results = Console(), []
+    console, results = Console(width=None if Console().is_terminal else 140), []
     with tempfile.TemporaryDirectory() as root:
         for size, threads in itertools.product(options.sizes, options.threads):
             if threads > (os.cpu_count() or 1):
