@@ -70,12 +70,16 @@ class Child:
         assert self._process.stdout is not None
         watch = threading.Timer(self._limit_s, self._process.kill)
         watch.start()
-        line = self._process.stdout.readline()
-        watch.cancel()
-        found: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
-        if "error" in found:
+        try:
+            line = self._process.stdout.readline()
+            found: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
+            if "error" in found:
+                raise Failed(one_line(found["error"]))
+        except BaseException:
             self.end()
-            raise Failed(one_line(found["error"]))
+            raise
+        finally:
+            watch.cancel()
         return found
 
     def _last_words(self) -> str:

@@ -8,6 +8,7 @@ import argparse
 import itertools
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -158,7 +159,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=300, help="seconds a series (%(default)s)")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "growth.json")
     options = parser.parse_args()
-    console, results = Console(), []
+    console, results = Console(width=None if Console().is_terminal else 140), []
     with tempfile.TemporaryDirectory() as root:
         for size, threads in itertools.product(options.sizes, options.threads):
             if threads > (os.cpu_count() or 1):
@@ -175,4 +176,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # children too
     main()

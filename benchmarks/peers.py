@@ -8,6 +8,7 @@ round, and their spread over the rounds is printed. What cannot be had is one li
 import argparse
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -135,4 +136,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # children too
     main()
