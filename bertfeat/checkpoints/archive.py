@@ -5,7 +5,6 @@ The sha256 is no option: an address alone does not say which vectors a server gi
 
 import re
 import tarfile
-import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -57,6 +56,8 @@ def fetch(name: str, *, offline: bool, progress: bool) -> Path:
 
 
 def _download(url: str, path: Path, progress: bool) -> None:
+    import urllib.request  # slow to import, and seldom needed
+
     try:
         with (
             urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer,  # the pattern admits http(s)

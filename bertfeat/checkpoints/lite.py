@@ -15,11 +15,11 @@ from bertfeat.checkpoints.cache import sha256_of
 from bertfeat.checkpoints.folder_files import read_json, write_json
 from bertfeat.checkpoints.model_folder import Dense, ModelFolder, SentenceModules
 from bertfeat.config import EncoderConfig
+from bertfeat.engine.lite_runner import TABLES
 from bertfeat.errors import CheckpointError
 
 FORMAT = 1
 DESCRIPTION, CONFIG, GRAPH, TENSORS = "lite.json", "config.json", "graph.tflite", "tensors"
-TABLES = tuple(f"embeddings/{kind}_embeddings" for kind in ("word", "position", "token_type"))
 HEADS = ("pooler", "next_sentence", "classifier", "span")
 
 
@@ -79,7 +79,7 @@ def note_fidelity(folder: Path, figures: dict[str, Any]) -> None:
 
 def keeps(name: str) -> bool:
     """Tell whether a tensor is kept as it is: the embeddings and the heads."""
-    return name in TABLES or name.partition("/")[0] in HEADS
+    return name.removeprefix("embeddings/") in TABLES or name.partition("/")[0] in HEADS
 
 
 def losses(model: ModelFolder) -> list[str]:

@@ -5,7 +5,6 @@ masked-LM head only, ``masked_positions`` (B, M), the places that it scores.  A 
 those with its own number in ``attention_mask`` (0 = padding), so that several texts may share a
 row.  Then ``position_ids`` (R, S) count from 0 in each text, and ``token_places`` (B, S) says where
 in the R flattened rows each text's tokens stand: hidden states and heads are one row for each text.
-``embeddings_sum`` float (R, S, H) may be given instead of ``input_ids`` and what belongs to them.
 The outputs are named in :mod:`bertfeat.encoder.names`; only those asked for are computed, and
 layers that no asked output depends on are not run.
 """

@@ -78,7 +78,7 @@ class Embeddings(keras.layers.Layer):
 
     def call(self, inputs: Mapping[str, Tensor], record: Record, training: bool = False) -> Tensor:
         """Embed tokens: the encoder's inputs to float (B, S, H)."""
-        total = inputs["embeddings_sum"] if "embeddings_sum" in inputs else self.sum(inputs, record)
+        total = self.sum(inputs, record)
         record("embeddings_sum", total)
         return self.dropout(self.layer_norm(total), training=training)
 

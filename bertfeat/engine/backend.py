@@ -19,8 +19,7 @@ from bertfeat.errors import ConfigError
 
 CHATTER = re.compile(
     rb"oneDNN|absl::InitializeLog|cpu_feature_guard|rebuild TensorFlow|cuda|CUDA|cuInit|TensorRT|"
-    rb"computation_placer|XNNPACK delegate|Unable to register|gpu_device|xla/service|XLA service|"
-    rb"devices\.cc|single_machine\.cc|tf_tfl_flatbuffer_helpers"
+    rb"computation_placer|XNNPACK delegate|Unable to register|gpu_device|xla/service|XLA service"
 )
 _LOCK = threading.Lock()
 _HOLDING = threading.RLock()
