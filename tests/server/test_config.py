@@ -72,7 +72,7 @@ def test_there_is_one_worker_for_each_gpu_named(options, devices):
 
 
 def test_workers_share_the_cores_unless_told_otherwise(monkeypatch):
-    monkeypatch.setattr("bertfeat_server.config.usable_cores", lambda: 8)
+    monkeypatch.setattr("bertfeat_server.settings.models.usable_cores", lambda: 8)
     assert ServerConfig().worker_threads == 8
     assert ServerConfig(workers=2, model=("a=/a", "b=/b")).worker_threads == 2
     assert ServerConfig(workers=99).worker_threads == 1

@@ -1,0 +1,34 @@
+"""How much a server takes at once, and how long things may last."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bertfeat_server.settings.group import Group, option
+
+POSITIVE = (
+    "max_batch_tokens", "max_queue_tokens", "max_request_texts", "max_text_chars",
+    "default_timeout_s", "worker_timeout_s",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits(Group):
+    """Sizes and times."""
+
+    max_batch_tokens: int = option(2048, "Estimated tokens computed together at most.")
+    max_wait_ms: float = option(0.0, "Time that a batch which is not full waits for more texts.")
+    max_queue_tokens: int = option(
+        1_000_000, "Estimated tokens that may wait; beyond it requests are told to come back."
+    )
+    max_request_texts: int = option(4096, "Texts in one request at most.")
+    max_text_chars: int = option(100_000, "Characters in one text at most.")
+    default_timeout_s: float = option(60.0, "Time a request has unless it says otherwise.")
+    worker_timeout_s: float = option(
+        120.0, "Time after which a worker that is still busy with one batch is replaced."
+    )
+    drain_timeout_s: float = option(30.0, "Time that running requests get when the server stops.")
+
+    def wrong(self) -> Iterator[str]:
+        """Say what cannot be."""
+        yield from self._not_positive(POSITIVE)
+        yield from self._negative(["max_wait_ms", "drain_timeout_s"])

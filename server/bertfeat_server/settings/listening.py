@@ -1,0 +1,32 @@
+"""Where a server listens."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bertfeat_server.settings.group import Group, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening(Group):
+    """Addresses and ports."""
+
+    host: str = option("127.0.0.1", "Address to listen on.")
+    port: int = option(5557, "TCP port for clients; 0 takes a free one.")
+    endpoint: str = option(
+        "", "ZeroMQ endpoint for clients instead: ipc://PATH.", shown="tcp://HOST:PORT"
+    )
+    http_port: int = option(0, "HTTP port; this version serves ZeroMQ only, so 0 = off.")
+
+    @property
+    def frontend(self) -> str:
+        """The endpoint to bind for clients."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.endpoint or f"tcp://{host}:{self.port or '*'}"
+
+    def wrong(self) -> Iterator[str]:
+        """Say what cannot be."""
+        yield from self._no_port(["port"])
+        if self.http_port != 0:
+            yield f"http_port={self.http_port}: HTTP is not served yet, only 0 (off) is right"
+        if self.endpoint and not self.endpoint.startswith(("tcp://", "ipc://")):
+            yield f"endpoint={self.endpoint!r} begins with neither tcp:// nor ipc://"

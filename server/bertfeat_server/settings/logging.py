@@ -1,0 +1,16 @@
+"""What a server says."""
+
+from dataclasses import dataclass
+
+from bertfeat_server.settings.group import Group, option
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logging(Group):
+    """Log and summary."""
+
+    log_level: str = option("info", "What is logged on stderr.", choices=LOG_LEVELS)
+    log_json: bool = option(False, "Log one JSON object a line.")
+    quiet: bool = option(False, "Print no summary at start.")
