@@ -30,6 +30,8 @@ class Bert(keras.Model):
         heads: names out of ``HEADS``; ``masked_lm/decoder`` if its decoder is not tied.
         num_labels: outputs of the ``classifier`` head.
         dtype: Keras dtype policy, say ``"float32"`` or ``"mixed_bfloat16"``.
+        score_dtype: what attention holds its scores in; a narrower one than float32 only where
+            the back end's softmax adds up in float32 all the same.
     """
 
     def __init__(
@@ -39,14 +41,16 @@ class Bert(keras.Model):
         heads: Iterable[str] = (),
         num_labels: int = 2,
         dtype: Any = "float32",
+        score_dtype: str = "float32",
         name: str = "bert",
     ) -> None:
         super().__init__(dtype=dtype, name=name)
         self.config, self.heads, self.num_labels = config, tuple(heads), num_labels
+        self.score_dtype = score_dtype
         policy = self.dtype_policy
         self.embeddings = Embeddings(config, name="embeddings", dtype=policy)
         self.encoder_layers = [
-            TransformerLayer(config, name=f"layers_{i}", dtype=policy)
+            TransformerLayer(config, score_dtype, name=f"layers_{i}", dtype=policy)
             for i in range(config.num_hidden_layers)
         ]
         if "pooler" in self.heads:
@@ -130,6 +134,7 @@ class Bert(keras.Model):
             "heads": list(self.heads),
             "num_labels": self.num_labels,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "score_dtype": self.score_dtype,
             "name": self.name,
         }
 

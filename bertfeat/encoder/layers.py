@@ -17,6 +17,9 @@ from bertfeat.config import EncoderConfig
 Tensor = Any
 Record = Callable[[str, Tensor], None]
 
+FUSED_EPSILON = 1e-3
+"""The only epsilon of TensorFlow's fused layer normalization, whatever the graph says."""
+
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
     """Return the function that ``hidden_act`` names.
@@ -37,11 +40,9 @@ def dense(units: int, config: EncoderConfig, name: str, dtype: Any) -> keras.lay
     return keras.layers.Dense(units, kernel_initializer=normal(config), name=name, dtype=dtype)
 
 
-def layer_norm(config: EncoderConfig, dtype: Any) -> keras.layers.LayerNormalization:
+def layer_norm(config: EncoderConfig, dtype: Any) -> "LayerNorm":
     """Return a layer normalization with the configuration's epsilon."""
-    return keras.layers.LayerNormalization(
-        epsilon=config.layer_norm_eps, name="layer_norm", dtype=dtype
-    )
+    return LayerNorm(config.layer_norm_eps, name="layer_norm", dtype=dtype)
 
 
 def normal(config: EncoderConfig) -> keras.initializers.Initializer:
@@ -52,6 +53,37 @@ def normal(config: EncoderConfig) -> keras.initializers.Initializer:
     if config.initializer_range == 0:
         return keras.initializers.Zeros()
     return keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+
+
+class LayerNorm(keras.layers.Layer):
+    """Layer normalization over the last axis, computed in float32 whatever comes (Ba et al. 2016).
+
+    Written in the form that TensorFlow fuses into one operation on a CPU; Keras's own is not.
+
+    Args:
+        epsilon: added to the variance.
+    """
+
+    def __init__(self, epsilon: float, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.epsilon = epsilon
+
+    def build(self, shape: Any) -> None:
+        """Create gamma and beta, float (H,) each."""
+        self.gamma = self.add_weight(shape=shape[-1:], initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape[-1:], initializer="zeros", name="beta")
+        self.built = True
+
+    def call(self, x: Tensor) -> Tensor:
+        """Normalize (..., H) to mean beta and deviation gamma."""
+        wide = ops.cast(x, "float32") * math.sqrt(FUSED_EPSILON / self.epsilon)
+        gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
+        axis = len(wide.shape) - 1
+        mean = ops.mean(wide, axis=axis, keepdims=True)
+        variance = ops.mean(ops.square(wide - mean), axis=axis, keepdims=True)
+        scale = ops.rsqrt(variance + FUSED_EPSILON) * gamma
+        normalized = wide * scale + (beta - mean * scale)
+        return ops.cast(normalized, self.compute_dtype)
 
 
 class Embeddings(keras.layers.Layer):
@@ -98,12 +130,18 @@ class Embeddings(keras.layers.Layer):
 
 
 class SelfAttention(keras.layers.Layer):
-    """Multi-head self-attention with its output projection, residual and normalization."""
+    """Multi-head self-attention with its output projection, residual and normalization.
 
-    def __init__(self, config: EncoderConfig, **kwargs: Any) -> None:
+    Args:
+        config: sizes and constants.
+        score_dtype: what scores and probabilities are held in.
+    """
+
+    def __init__(self, config: EncoderConfig, score_dtype: str = "float32", **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.config = config
         hidden, policy = config.hidden_size, self.dtype_policy
+        self.score_dtype = score_dtype
         self.query = dense(hidden, config, "query", policy)
         self.key = dense(hidden, config, "key", policy)
         self.value = dense(hidden, config, "value", policy)
@@ -127,7 +165,8 @@ class SelfAttention(keras.layers.Layer):
             self._split(layer(hidden), bias) for layer in (self.query, self.key, self.value)
         )  # (B, N, S, D)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, N, S, S)
-        scores = ops.cast(scores, "float32") * (1 / math.sqrt(self.config.head_size)) + bias
+        scores = ops.cast(scores, self.score_dtype) * (1 / math.sqrt(self.config.head_size))
+        scores = scores + ops.cast(bias, self.score_dtype)
         probabilities = ops.softmax(scores, axis=-1)
         record("queries", query)
         record("keys", key)
@@ -148,11 +187,11 @@ class SelfAttention(keras.layers.Layer):
 class TransformerLayer(keras.layers.Layer):
     """One post-norm transformer layer: self-attention, then the feed-forward network."""
 
-    def __init__(self, config: EncoderConfig, **kwargs: Any) -> None:
+    def __init__(self, config: EncoderConfig, score_dtype: str = "float32", **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.config = config
         policy = self.dtype_policy
-        self.attention = SelfAttention(config, name="attention", dtype=policy)
+        self.attention = SelfAttention(config, score_dtype, name="attention", dtype=policy)
         self.intermediate = dense(config.intermediate_size, config, "intermediate", policy)
         self.activation = activation(config.hidden_act)
         self.output_dense = dense(config.hidden_size, config, "output", policy)

@@ -7,6 +7,7 @@ Device and threads are settings of the whole process, read when the back end sta
 
 import logging
 import os
+import platform
 import re
 import sys
 import tempfile
@@ -141,3 +142,12 @@ def gpu_names() -> list[str]:
     import keras
 
     return [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
+
+
+def uses_onednn() -> bool:
+    """Tell whether the started back end is TensorFlow with oneDNN's kernels, which it fuses."""
+    import keras
+
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    is_on = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0"
+    return is_x86 and is_on and keras.backend.backend() == "tensorflow" and not gpu_names()

@@ -1,4 +1,8 @@
-"""The encoder as a TensorFlow graph: shapes stay open, so nothing is recompiled."""
+"""The encoder as a TensorFlow graph: shapes stay open, so nothing is recompiled.
+
+In bfloat16 on a CPU the weights are constants of the graph: oneDNN lays constants out for its
+matrix products once, variables at each call; and TensorFlow fuses layer normalization only there.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -7,15 +11,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from keras import ops
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from bertfeat.encoder.bert import Bert
-from bertfeat.engine.backend import quiet_stderr
+from bertfeat.engine.backend import quiet_stderr, uses_onednn
 from bertfeat.engine.base import Program
 from bertfeat.engine.packing import Inputs
 
 Key = tuple[Program, tuple[str, ...]]
 MAX_GRAPHS = 32
 """Compiled programs kept; the least recently used goes first."""
+MAX_FROZEN = 4
+"""Likewise, of those that hold the weights once more."""
 
 
 class TensorFlowEngine:
@@ -25,6 +32,7 @@ class TensorFlowEngine:
 
     def __init__(self, bert: Bert, precision: str) -> None:
         self.bert, self.precision = bert, precision
+        self.is_frozen = precision == "bfloat16" and uses_onednn()
         self._graphs: OrderedDict[Key, Callable[..., Any]] = OrderedDict()
 
     def shape(self, rows: int, length: int, texts: int) -> tuple[int, int, int]:
@@ -43,7 +51,7 @@ class TensorFlowEngine:
         else:
             results = graph(dict(inputs))
         self._graphs[key] = graph
-        if len(self._graphs) > MAX_GRAPHS:
+        if len(self._graphs) > (MAX_FROZEN if self.is_frozen else MAX_GRAPHS):
             self._graphs.popitem(last=False)
         return {name: value.numpy() for name, value in results.items()}
 
@@ -57,11 +65,21 @@ class TensorFlowEngine:
             found = self.bert(batch, outputs=program.outputs)
             return program({name: _widened(x) for name, x in found.items()}, batch, ops)
 
-        compiled: Callable[..., Any] = tf.function(
-            forward, input_signature=[signature], autograph=False
-        )
-        return compiled
+        compiled = tf.function(forward, input_signature=[signature], autograph=False)
+        return _frozen(compiled.get_concrete_function()) if self.is_frozen else compiled
 
 
 def _widened(value: tf.Tensor) -> tf.Tensor:
     return tf.cast(value, tf.float32) if value.dtype.is_floating else value
+
+
+def _frozen(graph: Any) -> Callable[..., Any]:
+    """Make constants of a graph's weights."""
+    names = sorted(graph.structured_outputs)
+    fixed = convert_variables_to_constants_v2(graph)
+
+    def run(batch: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
+        results = fixed(*(tf.constant(batch[name]) for name in sorted(batch)))
+        return dict(zip(names, results, strict=True))
+
+    return run
