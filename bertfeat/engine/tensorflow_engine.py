@@ -8,10 +8,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from bertfeat.encoder.bert import Bert
 from bertfeat.engine.backend import quiet_stderr, uses_onednn
@@ -62,24 +62,24 @@ class TensorFlowEngine:
         }
 
         def forward(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            found = self.bert(batch, outputs=program.outputs)
+            with keras.StatelessScope(state_mapping=self._constants()):
+                found = self.bert(batch, outputs=program.outputs)
             return program({name: _widened(x) for name, x in found.items()}, batch, ops)
 
-        compiled = tf.function(forward, input_signature=[signature], autograph=False)
-        return _frozen(compiled.get_concrete_function()) if self.is_frozen else compiled
+        compiled: Callable[..., Any] = tf.function(
+            forward, input_signature=[signature], autograph=False
+        )
+        return compiled
+
+    def _constants(self) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """Make constants of the layers' weights in the graph that is being made."""
+        if not self.is_frozen:
+            return []
+        weights = [weight for layer in self.bert.encoder_layers for weight in layer.weights]
+        with tf.init_scope():  # where values can be read
+            arrays = [weight.numpy() for weight in weights]
+        return [(weight, tf.constant(x)) for weight, x in zip(weights, arrays, strict=True)]
 
 
 def _widened(value: tf.Tensor) -> tf.Tensor:
     return tf.cast(value, tf.float32) if value.dtype.is_floating else value
-
-
-def _frozen(graph: Any) -> Callable[..., Any]:
-    """Make constants of a graph's weights."""
-    names = sorted(graph.structured_outputs)
-    fixed = convert_variables_to_constants_v2(graph)
-
-    def run(batch: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
-        results = fixed(*(tf.constant(batch[name]) for name in sorted(batch)))
-        return dict(zip(names, results, strict=True))
-
-    return run
