@@ -13,7 +13,7 @@ from bertfeat.config import EncoderConfig
 from bertfeat.errors import RowErrors
 from bertfeat.features import heads
 from bertfeat.features.options import EncodeKeywords, EncodeOptions
-from bertfeat.features.pooled import EncodeInfo, encode_items, warn_of_plain_bert
+from bertfeat.features.pooled import EncodeInfo, encode_items, warm_up, warn_of_plain_bert
 from bertfeat.features.ranking import Ranked, best
 from bertfeat.features.runtime import Runtime
 from bertfeat.features.texts import as_items, iterate
@@ -220,10 +220,10 @@ class Encoder:
         return best(scores, k)
 
     def warm_up(self) -> None:
-        """Compile the default computation, so that the first real call is not slow."""
+        """Compile the default computation, so that no real call has to wait for that."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            encode_items(self.runtime, ["warm up", "warm up " * 64], EncodeOptions())
+            warm_up(self.runtime)
 
     def _extract(
         self, items: Iterator[Any], options: EncodeOptions, windows: WindowOptions, keep: bool

@@ -1,6 +1,6 @@
 """The one interface that every way of running the encoder implements."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,14 +30,31 @@ class Program(Hashable, Protocol):
         """
 
 
+Shape = tuple[int, int, int]
+"""Rows, tokens of a row and texts of a batch: (R, S, B)."""
+
+
 class Engine(Protocol):
-    """Runs programs on packed batches of any shape."""
+    """Runs programs on packed batches of any shape.
+
+    Attributes:
+        name: how it is called in reports.
+        precision: what it computes in.
+        compilations: how often something was compiled so far; a warm engine compiles no more.
+    """
 
     name: str
     precision: str
+    compilations: int
 
-    def shape(self, rows: int, length: int, texts: int) -> tuple[int, int, int]:
-        """Return the (R, S, B) to which a batch of so many rows, tokens and texts is padded."""
+    def row_length(self, longest: int) -> int:
+        """Return the tokens of a row whose longest text has so many: what is left is filled."""
+
+    def shape(self, rows: int, length: int, texts: int) -> Shape:
+        """Return the shape to which a batch of so many rows, tokens and texts is padded."""
+
+    def ladder(self, max_tokens: int) -> Iterable[Shape]:
+        """Give every shape that batches of at most so many tokens have; none if all are alike."""
 
     def run(self, program: Program, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a program on one batch.

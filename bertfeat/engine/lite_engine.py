@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from bertfeat.config import EncoderConfig
-from bertfeat.engine.base import Engine, Program
+from bertfeat.engine.base import Engine, Program, Shape
 from bertfeat.engine.lite_runner import LiteRunner, embeddings_sum
 from bertfeat.engine.packing import Inputs
 from bertfeat.errors import InputError
@@ -36,6 +36,7 @@ class LiteEngine:
     """
 
     name = "litert"
+    compilations = 0
 
     def __init__(
         self,
@@ -48,9 +49,17 @@ class LiteEngine:
         self.config, self.tensors, self.precision = config, tensors, precision
         self._runner, self._make_other = runner, make_other
 
-    def shape(self, rows: int, length: int, texts: int) -> tuple[int, int, int]:
-        """Pad no further than the longest row: an open shape costs nothing."""
+    def row_length(self, longest: int) -> int:
+        """Let rows be as long as their longest text: an open shape costs nothing."""
+        return longest
+
+    def shape(self, rows: int, length: int, texts: int) -> Shape:
+        """Pad no further than the longest row."""
         return rows, length, texts
+
+    def ladder(self, max_tokens: int) -> Iterable[Shape]:
+        """All shapes are alike."""
+        return ()
 
     def run(self, program: Program, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a program on one batch (see :class:`bertfeat.engine.base.Engine`).

@@ -4,7 +4,7 @@ A text attends to itself only and counts its positions from 0, so that a row of 
 computes what each of them would alone.  Shape letters: R rows, S tokens of a row, B texts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -27,26 +27,31 @@ class TokenSequence(Protocol):
         """0 for the first text, 1 for the second."""
 
 
-def plan_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[Rows]:
+def plan_batches(
+    lengths: Sequence[int], max_tokens: int, row_length: Callable[[int], int] = int
+) -> Iterator[Rows]:
     """Group texts into batches of rows, the longest first, so that memory peaks at once.
 
     The longest text of a batch sets the length of its rows.  What a row has left is filled with the
     longest text that fits (best fit).  Attention costs the square of the row, so no row begins with
-    a text of less than half the length: shorter ones get a batch of shorter rows.
+    a text that alone would get less than half of it: shorter ones get a batch of shorter rows.
 
     Args:
         lengths: tokens of each text.
         max_tokens: rows × tokens of a row, padding included; a longer text gets its own batch.
+        row_length: turns the longest text's tokens into those of a row, by default just those.
 
     Yields:
         The rows of each batch; every text once.
     """
     shelf = Shelf(lengths)
     while shelf.texts_left:
-        length = shelf.longest(len(shelf.of_length) - 1)
+        length = row_length(shelf.longest(len(shelf.of_length) - 1))
         most = max(1, max_tokens // max(1, length))
         rows: Rows = []
-        while len(rows) < most and 2 * shelf.longest(length) >= length:
+        while len(rows) < most and (next_text := shelf.longest(length)) >= 0:
+            if 2 * row_length(next_text) < length:
+                break
             rows.append(shelf.row(length))
         yield rows
 
@@ -62,6 +67,7 @@ class Shelf:
 
     def longest(self, limit: int) -> int:
         """Return the length of the longest text of at most ``limit`` tokens, -1 if none."""
+        limit = min(limit, len(self.of_length) - 1)
         while limit >= 0 and not self.of_length[limit]:
             limit -= 1
         return limit

@@ -5,7 +5,7 @@ matrix products once, variables at each call; and TensorFlow fuses layer normali
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -15,7 +15,7 @@ from keras import ops
 
 from bertfeat.encoder.bert import Bert
 from bertfeat.engine.backend import quiet_stderr, uses_onednn
-from bertfeat.engine.base import Program
+from bertfeat.engine.base import Program, Shape
 from bertfeat.engine.packing import Inputs
 
 Key = tuple[Program, tuple[str, ...]]
@@ -32,12 +32,21 @@ class TensorFlowEngine:
 
     def __init__(self, bert: Bert, precision: str) -> None:
         self.bert, self.precision = bert, precision
+        self.compilations = 0
         self.is_frozen = precision == "bfloat16" and uses_onednn()
         self._graphs: OrderedDict[Key, Callable[..., Any]] = OrderedDict()
 
-    def shape(self, rows: int, length: int, texts: int) -> tuple[int, int, int]:
-        """Pad no further than the longest row: an open shape costs nothing."""
+    def row_length(self, longest: int) -> int:
+        """Let rows be as long as their longest text: an open shape costs nothing."""
+        return longest
+
+    def shape(self, rows: int, length: int, texts: int) -> Shape:
+        """Pad no further than the longest row."""
         return rows, length, texts
+
+    def ladder(self, max_tokens: int) -> Iterable[Shape]:
+        """All shapes are alike."""
+        return ()
 
     def run(self, program: Program, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a program on one batch (see :class:`bertfeat.engine.base.Engine`)."""
@@ -62,6 +71,7 @@ class TensorFlowEngine:
         }
 
         def forward(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            self.compilations += 1
             with keras.StatelessScope(state_mapping=self._constants()):
                 found = self.bert(batch, outputs=program.outputs)
             return program({name: _widened(x) for name, x in found.items()}, batch, ops)

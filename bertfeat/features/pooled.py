@@ -77,6 +77,15 @@ def encode_items(
     return finish(np.concatenate(parts) if len(parts) > 1 else parts[0]), info
 
 
+def warm_up(runtime: Runtime) -> None:
+    """Compile what the model's own pooling needs, in every shape that a batch may have."""
+    options = EncodeOptions()
+    encode_items(runtime, ["warm up", "warm up " * 64], options)
+    spec, texts = runtime.spec(options), runtime.tokenizer.encode_batch(["warm up"])
+    extra = partial(_pooling_inputs, runtime, spec, options)
+    runtime.compile(FeatureProgram(spec), check_rows(texts, 0, EncodeInfo.of_rows(1))[1][0], extra)
+
+
 def check_rows(
     encodings: Sequence[Encoding | InputError], start: int, info: EncodeInfo
 ) -> tuple[list[int], list[Encoding]]:

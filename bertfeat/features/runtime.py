@@ -115,13 +115,20 @@ class Runtime:
         """
         lengths = [len(encoding.input_ids) for encoding in encodings]
         alone = [[[number]] for number in range(len(lengths))]
-        for rows in alone if self.batch_invariant else plan_batches(lengths, self.batch_tokens):
+        packed = plan_batches(lengths, self.batch_tokens, self.engine.row_length)
+        for rows in alone if self.batch_invariant else packed:
             numbers = [number for row in rows for number in row]
-            length = max(lengths[number] for number in numbers)
+            length = max(sum(lengths[number] for number in row) for row in rows)
             shape = self.engine.shape(len(rows), length, len(numbers))
             inputs = pack(encodings, rows, self.tokenizer.pad_id, shape)
             inputs |= extra([encodings[number] for number in numbers], inputs) if extra else {}
             yield np.array(numbers), self.engine.run(program, inputs)
+
+    def compile(self, program: Program, encoding: Encoding, extra: Extra) -> None:
+        """Run a program once in each shape that its batches may have, whatever is in them."""
+        for shape in self.engine.ladder(self.batch_tokens):
+            inputs = pack([encoding], [[0]], self.tokenizer.pad_id, shape)
+            self.engine.run(program, inputs | extra([encoding], inputs))
 
     def require_head(self, head: str, purpose: str) -> None:
         """Check that the checkpoint has a head.

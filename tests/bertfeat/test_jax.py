@@ -17,10 +17,16 @@ import numpy as np
 from bertfeat import Encoder
 warnings.simplefilter("ignore")
 texts = eval(sys.argv[3])
-encoder = Encoder.load(sys.argv[1])
+encoder = Encoder.load(sys.argv[1], batch_tokens=256)
 assert type(encoder.runtime.engine).__name__ == "JaxEngine", encoder.runtime.engine
 assert "tensorflow" not in sys.modules
 found = {f"tokens{i}": x.vectors for i, x in enumerate(encoder.extract(texts, layers="all"))}
+encoder.warm_up()
+before = encoder.runtime.engine.compilations
+assert before > 0
+for count in (1, 2, 3, 7, 20, 61):
+    encoder.encode([" ".join(["cat"] * (1 + 7 * i % 50)) for i in range(count)])
+assert encoder.runtime.engine.compilations == before, "compiled again after the warm-up"
 np.savez(
     sys.argv[2], **found, attentions=encoder.attentions(texts[0]),
     mean=encoder.encode(texts, pooling="mean"),

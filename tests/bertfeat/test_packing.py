@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,3 +101,28 @@ def test_a_text_gives_the_same_vector_alone_and_among_others(tiny_bert):
             np.testing.assert_allclose(vector, alone[key], rtol=0, atol=1e-5)
 
     check()
+
+
+@given(lengths=LENGTHS, max_tokens=st.integers(1, 300))
+def test_rows_of_a_ladder_are_filled_beyond_their_longest_text(lengths, max_tokens):
+    ladder = [16, 64]
+    batches = list(plan_batches(lengths, max_tokens, lambda n: next(x for x in ladder if x >= n)))
+    assert Counter(t for rows in batches for row in rows for t in row) == Counter(
+        range(len(lengths))
+    )
+    for rows in batches:
+        longest = max(lengths[text] for row in rows for text in row)
+        length = 16 if longest <= 16 else 64
+        assert all(sum(lengths[text] for text in row) <= length for row in rows)
+        assert len(rows) == 1 or len(rows) * length <= max_tokens
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_open_graph_is_compiled_once(tiny_bert, precision):
+    encoder = Encoder.load(tiny_bert(seed=8), engine="keras", precision=precision)
+    encoder.warm_up()
+    before = encoder.runtime.engine.compilations
+    assert before > 0
+    for count in (1, 2, 3, 7, 20):
+        encoder.encode([" ".join(WORDS[: 1 + i % 11]) for i in range(count)], pooling="mean")
+    assert encoder.runtime.engine.compilations == before
