@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +39,8 @@ from bertfeat.features.spec import PLAIN, DenseKey
 from bertfeat.fidelity import Fidelity, cache_fidelity, cached_fidelity, measure
 from bertfeat.tokenization import Tokenizer
 
-LITERT_BATCH_TOKENS = 1024
-"""A batch whose activations stay in the processor's caches: larger ones gain little or lose."""
-KERAS_BATCH_TOKENS = 2048
-"""A batch whose matrix products take long beside what each operation of a graph costs."""
-GPU_BATCH_TOKENS = 16384
+BATCH_TOKENS = {"litert": 1024, "keras": 2048, "gpu": 16384}
+"""Few enough for the processor's caches, enough to outweigh what each operation costs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,26 +143,34 @@ class Parts:
         faithful = str(Fidelity.from_dict(noted)) if noted else "fidelity not measured"
         reason = "asked for" if self.options.precision == "int8" else "the folder is a lite one"
         engine = LiteEngine(runner, self.model.config, self.model.tensors)
-        return self._runtime(engine, LITERT_BATCH_TOKENS), Choice("int8", f"{reason}; {faithful}")
+        return self._runtime(engine, BATCH_TOKENS["litert"]), Choice(
+            "int8", f"{reason}; {faithful}"
+        )
 
     def floating(self) -> tuple[Runtime, Choice]:
         """Put float weights under LiteRT or into a graph of Keras's back end."""
         accelerated = is_accelerated(self.options.device, self.options.threads)
-        choice = choose_precision(
-            self.options.precision or "float32", accelerated, self.mean_cosine
-        )
-        if runs_under_litert(self.options.engine, choice.precision, accelerated):
-            return self._litert_runtime(), choice
-        return self._keras_runtime(choice.precision), choice
+        made = cache(lambda precision: self._floating_runtime(precision, accelerated))
 
-    def mean_cosine(self, precision: str) -> float:
-        """Return the fidelity of a precision of Keras's, measured once and cached."""
+        def mean_cosine(precision: str) -> float:
+            return self._fidelity(precision, made).mean_cosine
+
+        choice = choose_precision(self.options.precision or "float32", accelerated, mean_cosine)
+        return made(choice.precision), choice
+
+    def _floating_runtime(self, precision: str, accelerated: bool) -> Runtime:
+        if runs_under_litert(self.options.engine, precision, accelerated):
+            return self._litert_runtime()
+        return self._keras_runtime(precision)
+
+    def _fidelity(self, precision: str, made: Callable[[str], Runtime]) -> Fidelity:
+        """Return the fidelity of a precision, measured once for each model and back end."""
         key = f"{model_hash(self.model.folder)[:16]}-{asked_backend() or 'default'}-{precision}"
         found = cached_fidelity(key)
         if found is None:
-            found = measure(self._keras_runtime(precision), self._keras_runtime("float32"))
+            found = measure(made(precision), made("float32"))
             cache_fidelity(key, found)
-        return found.mean_cosine
+        return found
 
     def _litert_runtime(self) -> Runtime:
         from bertfeat.engine.lite_convert import convert
@@ -182,7 +188,7 @@ class Parts:
             return _keras_engine(read(folder), options, "float32")
 
         engine = LiteEngine(runner, model.config, kept, "float32", make_other)
-        return self._runtime(engine, LITERT_BATCH_TOKENS)
+        return self._runtime(engine, BATCH_TOKENS["litert"])
 
     def _runner(self, graph: Path | bytes) -> LiteRunner:
         require("LiteRT", "ai_edge_litert", extra="lite")
@@ -190,7 +196,7 @@ class Parts:
 
     def _keras_runtime(self, precision: str) -> Runtime:
         engine = _keras_engine(self.model, self.options, precision)
-        return self._runtime(engine, GPU_BATCH_TOKENS if gpu_names() else KERAS_BATCH_TOKENS)
+        return self._runtime(engine, BATCH_TOKENS["gpu" if gpu_names() else "keras"])
 
     def _runtime(self, engine: Engine, batch_tokens: int) -> Runtime:
         model, options = self.model, self.options
