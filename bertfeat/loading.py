@@ -10,7 +10,6 @@ import numpy as np
 from bertfeat.checkpoints import check_vocabulary, detect, lite, model_hash, read, resolve
 from bertfeat.checkpoints.lite_cache import lite_folder
 from bertfeat.checkpoints.model_folder import ModelFolder
-from bertfeat.config import EncoderConfig
 from bertfeat.engine.backend import (
     asked_backend,
     gpu_names,
@@ -143,9 +142,8 @@ class Parts:
         faithful = str(Fidelity.from_dict(noted)) if noted else "fidelity not measured"
         reason = "asked for" if self.options.precision == "int8" else "the folder is a lite one"
         engine = LiteEngine(runner, self.model.config, self.model.tensors)
-        return self._runtime(engine, BATCH_TOKENS["litert"]), Choice(
-            "int8", f"{reason}; {faithful}"
-        )
+        choice = Choice("int8", f"{reason}; {faithful}")
+        return self._runtime(engine, BATCH_TOKENS["litert"]), choice
 
     def floating(self) -> tuple[Runtime, Choice]:
         """Put float weights under LiteRT or into a graph of Keras's back end."""
@@ -209,13 +207,19 @@ class Parts:
             modules=modules,
             dense=tuple(DenseKey(layer) for layer in modules.dense),
             is_plain=model.sentence is None,
-            max_seq_len=_max_seq_len(
-                options.max_seq_len, modules.max_seq_length, self.tokenizer, model.config
-            ),
+            max_seq_len=self._max_seq_len(modules.max_seq_length),
             batch_tokens=options.batch_tokens or batch_tokens,
             ranges=read_ranges(model.folder),
             batch_invariant=options.batch_invariant,
         )
+
+    def _max_seq_len(self, stated: int | None) -> int:
+        asked, positions = self.options.max_seq_len, self.model.config.max_position_embeddings
+        if asked is not None and not 3 <= asked <= positions:
+            raise ConfigError(
+                f"max_seq_len={asked} is not from 3 to the model's {positions} positions"
+            )
+        return min(asked or stated or self.tokenizer.max_length or positions, positions)
 
 
 def _heads(model: ModelFolder) -> tuple[str, ...]:
@@ -241,12 +245,3 @@ def _keras_engine(model: ModelFolder, options: LoadOptions, precision: str) -> E
     bert = Bert(config, heads=heads, num_labels=labels, dtype=precision, score_dtype=scores)
     bert.assign(model.tensors)
     return make_engine(bert, precision)
-
-
-def _max_seq_len(
-    asked: int | None, modules: int | None, tokenizer: Tokenizer, config: EncoderConfig
-) -> int:
-    positions = config.max_position_embeddings
-    if asked is not None and not 3 <= asked <= positions:
-        raise ConfigError(f"max_seq_len={asked} is not from 3 to the model's {positions} positions")
-    return min(asked or modules or tokenizer.max_length or positions, positions)
