@@ -8,6 +8,7 @@ library and so of ``transformers``: private-use characters are dropped, a final 
 from bertfeat.tokenization import _fork as _fork
 from bertfeat.tokenization.encoding import Encoding
 from bertfeat.tokenization.items import Item
+from bertfeat.tokenization.token_ids import TokenIds
 from bertfeat.tokenization.tokenizer import Tokenizer
 
-__all__ = ["Encoding", "Item", "Tokenizer"]
+__all__ = ["Encoding", "Item", "TokenIds", "Tokenizer"]

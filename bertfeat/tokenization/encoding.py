@@ -7,11 +7,14 @@ a cut has kept, so that ids, offsets and word ids cannot disagree.
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import tokenizers
 
+from bertfeat.tokenization.token_ids import GivenTokens
+
 T = TypeVar("T")
+Whole: TypeAlias = tokenizers.Encoding | GivenTokens
 
 
 class Encoding:
@@ -25,7 +28,7 @@ class Encoding:
 
     def __init__(
         self,
-        whole: tokenizers.Encoding,
+        whole: Whole,
         kept: Sequence[int] | None = None,
         *,
         words: Sequence[str] | None = None,

@@ -4,8 +4,9 @@ import math
 from typing import TypeAlias
 
 from bertfeat.errors import InputError
+from bertfeat.tokenization.token_ids import TokenIds, check_token_ids
 
-Item: TypeAlias = str | tuple[str, str] | list[str]
+Item: TypeAlias = str | tuple[str, str] | list[str] | TokenIds
 
 _EXPECTED = "a string, a pair (tuple of two strings) or a list of words (list of strings)"
 
@@ -14,7 +15,7 @@ def prepare(item: object, where: str, prompt: str = "") -> Item:
     """Check one item and put the prompt before its text.
 
     Args:
-        item: a string, a tuple of two strings or a list of strings.
+        item: a string, a tuple of two strings, a list of strings, or ``TokenIds``.
         where: how messages name the item, for example ``texts[3]``.
         prompt: is put before the text, or before the first text of a pair.
 
@@ -24,6 +25,8 @@ def prepare(item: object, where: str, prompt: str = "") -> Item:
     """
     if isinstance(item, str):
         return prompt + check_text(item, where)
+    if isinstance(item, TokenIds):
+        return _check_ids(item, where, prompt)
     if isinstance(item, tuple):
         first, second = _check_pair(item, where)
         return prompt + first, second
@@ -69,6 +72,14 @@ def _check_words(words: list[object], where: str, prompt: str) -> list[str]:
             "join the words or leave the prompt out"
         )
     return [check_text(word, f"{where}[{index}]") for index, word in enumerate(words)]
+
+
+def _check_ids(ids: TokenIds, where: str, prompt: str) -> TokenIds:
+    if prompt:
+        raise InputError(
+            f"{where}: a prompt needs a text to stand before, got token ids; leave it out"
+        )
+    return check_token_ids(ids, where)
 
 
 def _describe(value: object) -> str:

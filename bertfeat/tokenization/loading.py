@@ -22,6 +22,7 @@ from bertfeat.tokenization.specials import add_tokens, find_specials, template
 from bertfeat.tokenization.vocabulary import is_cased, read_vocabulary
 
 # a longer word is one [UNK]: Google's code since 2018-11-23, and transformers
+LONGEST_SANE = 1_000_000
 GOOGLE_MAX_WORD_CHARS = 200
 HUGGING_FACE_MAX_WORD_CHARS = 100
 
@@ -170,3 +171,10 @@ def _nothing_found(home: Path) -> str:
         else "copy one of them from where the model was published"
     )
     return f"{home}: expected tokenizer.json or vocab.txt, there is neither; {advice}"
+
+
+def sane_length(value: object) -> int | None:
+    """Return a tokenizer's limit; None where it has none, for which transformers writes 1e30."""
+    if isinstance(value, int | float) and 0 < value < LONGEST_SANE:
+        return int(value)
+    return None

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
-import tokenizers
-
 from bertfeat.errors import InputError, TextTooLong
-from bertfeat.tokenization.encoding import Encoding
+from bertfeat.tokenization.encoding import Encoding, Whole
 from bertfeat.tokenization.items import Item, check_text
 from bertfeat.tokenization.truncation import SIDES, truncated
 
@@ -40,7 +38,7 @@ class Request:
             )
         check_text(self.prompt, "prompt")
 
-    def fit(self, whole: tokenizers.Encoding, item: Item, where: str) -> Encoding:
+    def fit(self, whole: Whole, item: Item, where: str) -> Encoding:
         """Cut one encoding where it is too long.
 
         Raises:
@@ -58,9 +56,7 @@ class Request:
         check_room(self.max_length, sequence_ids.count(None), where)
         return self.wrap(whole, item, truncated(sequence_ids, self.max_length, self.truncate))
 
-    def wrap(
-        self, whole: tokenizers.Encoding, item: Item, kept: Sequence[int] | None = None
-    ) -> Encoding:
+    def wrap(self, whole: Whole, item: Item, kept: Sequence[int] | None = None) -> Encoding:
         """Make our encoding of the library's; ``kept`` names the positions that stay."""
         words = item if isinstance(item, list) else None
         return Encoding(whole, kept, words=words, prompt_length=len(self.prompt))

@@ -9,16 +9,14 @@ import tokenizers
 
 from bertfeat.errors import InputError, VocabularyError
 from bertfeat.tokenization import casing, loading, saving, truncation
-from bertfeat.tokenization.encoding import Encoding
+from bertfeat.tokenization.encoding import Encoding, Whole
 from bertfeat.tokenization.items import Item, prepare
 from bertfeat.tokenization.request import Request, check_room, check_whole_number
 from bertfeat.tokenization.specials import find_specials
+from bertfeat.tokenization.token_ids import GivenTokens, TokenIds
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-# transformers writes 1e30 where a tokenizer has no limit
-_LONGEST_SANE = 1_000_000
 
 
 class Tokenizer:
@@ -49,7 +47,7 @@ class Tokenizer:
         self.cls_id = self._id_of("cls")
         self.sep_id = self._id_of("sep")
         self.pad_id = self._id_of("pad") if "pad" in self._specials else 0
-        self.max_length = _sane_length(config.get("model_max_length"))
+        self.max_length = loading.sane_length(config.get("model_max_length"))
 
     @classmethod
     def from_folder(cls, folder: Path, *, lowercase: bool | None = None) -> "Tokenizer":
@@ -66,11 +64,7 @@ class Tokenizer:
 
     @classmethod
     def from_vocabulary(cls, path: Path, *, lowercase: bool | None = None) -> "Tokenizer":
-        """Read a ``vocab.txt`` alone, with all else as in Google's code.
-
-        Raises:
-            VocabularyError: the file is missing, damaged or lacks a special token.
-        """
+        """Read a ``vocab.txt`` alone, with all else as in Google's code; raises VocabularyError."""
         config = {} if lowercase is None else {"do_lower_case": lowercase}
         limit = loading.GOOGLE_MAX_WORD_CHARS
         return cls(loading.from_vocabulary(Path(path), config, limit), config)
@@ -90,7 +84,7 @@ class Tokenizer:
         """Tokenize one item.
 
         Args:
-            item: a string, a pair (tuple of two strings) or a list of words.
+            item: a string, a pair (tuple of two strings), a list of words or ``TokenIds``.
             max_length: most tokens, special ones included; ``None`` cuts nothing.
             truncate: where a longer item is cut: "right", "left", "middle" (both ends stay), or
                 "error". Of a pair the longer text is cut first.
@@ -101,7 +95,7 @@ class Tokenizer:
             TextTooLong: ``truncate`` is "error" and the item does not fit.
         """
         request = self._request(max_length, truncate, prompt)
-        prepared = prepare(item, "text", prompt)
+        prepared = self._prepare(item, "text", prompt)
         return request.fit(self._run([prepared])[0], prepared, "text")
 
     def encode_batch(
@@ -128,7 +122,7 @@ class Tokenizer:
         request = self._request(max_length, truncate, prompt)
         places = [f"texts[{first_index + row}]" for row in range(len(items))]
         prepared = [
-            _or_error(prepare, item, place, prompt)
+            _or_error(self._prepare, item, place, prompt)
             for item, place in zip(items, places, strict=True)
         ]
         wholes = iter(self._run([item for item in prepared if not isinstance(item, InputError)]))
@@ -162,7 +156,7 @@ class Tokenizer:
         request = self._request(max_length, "right", prompt)
         check_whole_number(stride, "stride")
         truncation.check_stride(stride, max_length - self.num_special_tokens())
-        prepared = prepare(item, "text", prompt)
+        prepared = self._prepare(item, "text", prompt)
         whole = self._run([prepared])[0]
         if len(whole) <= max_length:
             return [request.wrap(whole, prepared)]
@@ -179,7 +173,7 @@ class Tokenizer:
 
     @cached_property
     def vocab_size(self) -> int:
-        """One more than the largest id: the rows that the model's word embeddings need."""
+        """One more than the largest id: rows of the word embeddings."""
         return 1 + max(self._backend.get_vocab().values())
 
     @property
@@ -213,15 +207,36 @@ class Tokenizer:
             check_room(max_length, self.num_special_tokens(), "any text")
         return request
 
-    def _run(self, items: Sequence[Item]) -> list[tokenizers.Encoding]:
+    def _prepare(self, item: object, where: str, prompt: str) -> Item:
+        prepared = prepare(item, where, prompt)
+        if isinstance(prepared, TokenIds) and max(prepared) >= self.vocab_size:
+            raise InputError(
+                f"{where}: token id {max(prepared)}, the last is {self.vocab_size - 1}"
+            )
+        return prepared
+
+    def _run(self, items: Sequence[Item]) -> list[Whole]:
         """Encode checked items, uncut, texts and lists of words each in one parallel call."""
         texts = iter(self._encode(items, words=False))
         words = iter(self._encode(items, words=True))
-        return [next(words if isinstance(item, list) else texts) for item in items]
+        return [
+            self._given(item)
+            if isinstance(item, TokenIds)
+            else next(words if isinstance(item, list) else texts)
+            for item in items
+        ]
 
     def _encode(self, items: Sequence[Item], *, words: bool) -> list[tokenizers.Encoding]:
-        chosen = [item for item in items if isinstance(item, list) is words]
+        texts = [item for item in items if not isinstance(item, TokenIds)]
+        chosen = [item for item in texts if isinstance(item, list) is words]
         return self._backend.encode_batch(chosen, is_pretokenized=words) if chosen else []
+
+    def _given(self, ids: TokenIds) -> GivenTokens:
+        return GivenTokens(list(ids), self._special_ids, self.id_to_token)
+
+    @cached_property
+    def _special_ids(self) -> frozenset[int]:
+        return frozenset(self._id_of(role) for role in self._specials)
 
 
 def _or_error(step: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | InputError:
@@ -229,9 +244,3 @@ def _or_error(step: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | I
         return step(*args, **options)
     except InputError as error:
         return error
-
-
-def _sane_length(value: object) -> int | None:
-    if isinstance(value, int | float) and 0 < value < _LONGEST_SANE:
-        return int(value)
-    return None
