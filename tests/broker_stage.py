@@ -56,7 +56,7 @@ class Stage:
 
     def lose(self, index=-1):
         identity, _ = self.batches[index]
-        self.dispatcher.worker_gone(identity, "was killed")
+        self.dispatcher.worker_gone(identity, "was killed", self.now)
         return self.pump()
 
     def play(self, trouble=lambda stage, index: None):

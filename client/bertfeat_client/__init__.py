@@ -7,6 +7,7 @@ with Client("tcp://127.0.0.1:5557") as client:
 
 from bertfeat_client.client import AsyncClient, Client
 from bertfeat_client.errors import ClientError, RowErrors, TruncationWarning
+from bertfeat_client.items import TokenIds
 from bertfeat_client.results import EncodeInfo, Hit, Ranked, Ranking, TokenFeatures
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "Ranking",
     "RowErrors",
     "TokenFeatures",
+    "TokenIds",
     "TruncationWarning",
 ]

@@ -129,6 +129,7 @@ class Client:
     encode_document = _blocking(AsyncClient.encode_document)
     encode_stream = _blocking_stream(AsyncClient.encode_stream)
     tokens = _blocking(AsyncClient.tokens)
+    tokenize = _blocking(AsyncClient.tokenize)
     similarity = _blocking(AsyncClient.similarity)
     rerank = _blocking(AsyncClient.rerank)
     search = _blocking(AsyncClient.search)

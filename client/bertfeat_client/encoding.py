@@ -114,6 +114,28 @@ class Encoding(Base):
         features = replies.checked(replies.tokens())
         return features[0] if replies.is_single else features
 
+    async def tokenize(
+        self, texts: Any, *, model: str | None = None, add_special_tokens: bool = True
+    ) -> list[dict[str, Any]] | dict[str, Any]:
+        """Return each text's tokens without running the model; nothing is cut.
+
+        Args:
+            texts: as for :meth:`encode`; one bare string gives one object.
+            model: the model's name on the server.
+            add_special_tokens: whether those are among them.
+
+        Returns:
+            For each text ``ids``, ``tokens``, ``special`` (0 or 1) and ``offsets`` (start, stop),
+            lists of one entry for each token.
+
+        Raises:
+            RowErrors: some rows failed.
+        """
+        options = {} if add_special_tokens else {"add_special_tokens": False}
+        replies = await self._call().gather(Ask("tokenize", lambda rows: options, model), texts)
+        found = replies.items()
+        return replies.checked(found[0] if replies.is_single else found)
+
 
 async def encode(
     call: Call, texts: Any, options: EncodeKeywords, *, return_info: bool = False

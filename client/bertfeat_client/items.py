@@ -14,6 +14,12 @@ PROBE = "a"
 """Sent in place of no texts at all: its answer tells the vectors' shape and dtype."""
 
 
+class TokenIds(tuple[int, ...]):
+    """The token ids of one text, special tokens included, taken as they are."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a server accepts in one request."""
@@ -102,6 +108,8 @@ def count_chars(item: Any) -> int:
     """Return the characters of an item as it travels."""
     if isinstance(item, str):
         return len(item)
+    if "ids" in item:
+        return len(item["ids"])
     if "words" in item:
         return sum(map(len, item["words"])) + len(item["words"])
     return len(item["text"]) + len(item["pair"])
@@ -120,6 +128,8 @@ def _wire_item(item: Any, limits: Limits) -> Any:
 def _to_wire(item: Any) -> Any:
     if isinstance(item, str):
         return str(item)
+    if isinstance(item, TokenIds):
+        return {"ids": _whole_numbers(item)}
     if isinstance(item, tuple | list):
         for number, part in enumerate(item):
             if not isinstance(part, str):
@@ -133,6 +143,15 @@ def _to_wire(item: Any) -> Any:
             return {"text": item[0], "pair": item[1]}
         raise InvalidRequest(f"expected {EXPECTED}, got a tuple of {len(item)}")
     raise InvalidRequest(f"expected {EXPECTED}, got {_name(item)}")
+
+
+def _whole_numbers(ids: TokenIds) -> list[int]:
+    for place, number in enumerate(ids):
+        if isinstance(number, bool) or not hasattr(number, "__index__") or number < 0:
+            raise InvalidRequest(
+                f"expected token ids, whole numbers from 0, got {number!r} as {place}"
+            )
+    return [int(number) for number in ids]
 
 
 def _name(value: Any) -> str:

@@ -68,7 +68,11 @@ class Replies:
                 "the vectors do not belong together: call again"
             )
         return EncodeInfo(
-            self.array("num_tokens"), self.array("truncated"), self.errors, *origins[0].values()
+            self.array("num_tokens"),
+            self.array("truncated"),
+            self.errors,
+            **origins[0],
+            timing=_longest([reply for _, reply in self._parts]),
         )
 
     def array(self, name: str, if_none: np.ndarray | None = None) -> np.ndarray:
@@ -188,6 +192,11 @@ def _row_errors(chunk: Rows, reply: Message, first: int) -> dict[int, ServerErro
             error |= {"message": INDEX.sub(f"texts[{first + number}]", str(error.get("message")))}
             errors[number] = from_wire(error, request_id)
     return errors
+
+
+def _longest(replies: Sequence[Message]) -> dict[str, float]:
+    timings = [(reply.header.get("info") or {}).get("timing") or {} for reply in replies]
+    return max(timings, key=lambda timing: timing.get("total_ms", 0.0), default={})
 
 
 def _origin(reply: Message) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What the calls return."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ class EncodeInfo:
         precision: what the server computed in, e.g. ``float32``.
         model_hash: SHA-256 of the model's weights.
         model: the model's name on the server.
+        timing: ``queue_ms``, ``compute_ms`` and ``total_ms`` on the server, of the request of the
+            call that took longest.
     """
 
     num_tokens: np.ndarray
@@ -27,6 +30,7 @@ class EncodeInfo:
     precision: str = ""
     model_hash: str = ""
     model: str = ""
+    timing: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

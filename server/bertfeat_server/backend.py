@@ -12,7 +12,7 @@ it serves, receives one batch at a time and answers it.  This file does the talk
 :meth:`BackendWorker.stop` is called.  A batch is a :class:`Message` with the header keys
 ``request_op``, ``model``, ``options`` (a dict), ``timeout_ms`` (left of the request's time) and
 with the request's ``items`` as they came over the wire (strings, ``{"text", "pair"}``,
-``{"words"}``; None where the broker already refused the row).
+``{"words"}``, ``{"ids"}``; None where the broker already refused the row).
 
 The handler returns a :class:`Message` with one row for each item: arrays (axis 0 = rows, ragged
 ones with ``lengths``), items if the operation has any, and in the header ``info`` (a dict) and
@@ -42,7 +42,7 @@ from bertfeat_client.errors import ConnectTimeout, InternalError, ProtocolError,
 from bertfeat_client.protocol import Message, decode_header, decode_message, encode_message
 from bertfeat_server.wire_errors import translate
 
-MODEL_OPS = ("encode", "tokens", "score")
+MODEL_OPS = ("encode", "tokens", "score", "tokenize")
 INDEX_OPS = ("search", "index_add", "index_delete")
 HEARTBEAT_S = 1.0
 BROKER_SILENCE_S = 60.0

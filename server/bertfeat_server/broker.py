@@ -119,7 +119,7 @@ class Broker:
 
     def _obey(self, command: Any) -> None:
         if command["command"] == "gone":
-            self._dispatcher.worker_gone(command["identity"], command["reason"])
+            self._dispatcher.worker_gone(command["identity"], command["reason"], time.monotonic())
         elif command["command"] == "drain":
             self._dispatcher.drain(time.monotonic())
         elif command["command"] == "end":
@@ -146,7 +146,8 @@ class Broker:
         if to_client:
             self._dispatcher.caller_gone(identity)
         else:
-            self._dispatcher.worker_gone(identity.decode("latin-1"), "cannot be reached")
+            name = identity.decode("latin-1")
+            self._dispatcher.worker_gone(name, "cannot be reached", time.monotonic())
 
 
 def _burst(router: Socket) -> Iterator[list[zmq.Frame]]:

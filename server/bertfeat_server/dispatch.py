@@ -105,14 +105,14 @@ class Dispatcher:
         elif op == "bye":
             self._bye(identity)
 
-    def worker_gone(self, identity: str, reason: str) -> None:
+    def worker_gone(self, identity: str, reason: str, now: float) -> None:
         """Strike off a process that was lost and queue its batch again."""
         worker = self.roster.gone(identity)
         if worker is None:
             return
         logger.warning("worker %s (pid %d) %s", identity, worker.pid, reason)
         if worker.batch is not None:
-            self._lose(worker.batch, errors.InternalError(LOST))
+            self._lose(worker.batch, errors.InternalError(LOST), now)
 
     def caller_gone(self, identity: bytes) -> None:
         """Forget every request of a client that cannot be reached any more."""
@@ -195,27 +195,27 @@ class Dispatcher:
             pieces = cut(message, [part.stop - part.start for part in batch.parts])
         except (errors.MalformedMessage, ValueError, TypeError, AttributeError) as error:
             logger.error("worker %s answered rubbish: %s", batch.worker, error)
-            self._lose(batch.number, errors.InternalError("the worker's answer made no sense"))
+            self._lose(batch.number, errors.InternalError("the worker's answer made no sense"), now)
             return
         self.scheduler.complete(batch.number, now)
         self.control.count(batch)
         for part, piece in zip(batch.parts, pieces, strict=True):
-            self.ledger.deliver(part, piece)
+            self.ledger.deliver(part, piece, now)
 
     def _fail_batch(self, batch: Batch, error: errors.ServerError, now: float) -> None:
         """End a batch that its worker refused: all have the same options, so all deserve it."""
         if isinstance(error, errors.InternalError):
-            self._lose(batch.number, error)
+            self._lose(batch.number, error, now)
             return
         self.scheduler.complete(batch.number, now)
         for part in batch.parts:
             self.scheduler.cancel(part.job.ticket)
             self.ledger.fail(part.job.ticket, error)
 
-    def _lose(self, number: int, error: errors.ServerError) -> None:
+    def _lose(self, number: int, error: errors.ServerError, now: float) -> None:
         self.control.lost += 1
         for part in self.scheduler.lose(number):
-            self.ledger.refuse(part, error)
+            self.ledger.refuse(part, error, now)
 
     def _forget(self, ticket: int) -> None:
         self.scheduler.cancel(ticket)
@@ -235,7 +235,7 @@ class Dispatcher:
     def _watch(self, now: float) -> None:
         for worker, reason in list(self.roster.silent(now)):
             self.control.events.append({"event": "lost", "identity": worker.identity})
-            self.worker_gone(worker.identity, reason)
+            self.worker_gone(worker.identity, reason, now)
         if self._drain_until is not None:
             # no process takes the place of one that is lost now
             over, serves = now >= self._drain_until, self.roster.serves

@@ -26,7 +26,7 @@ from bertfeat_client.errors import DeadlineExceeded, InvalidRequest, NotFound
 from bertfeat_client.protocol import Message
 from bertfeat_server.backend import INDEX_OPS, BackendWorker
 from bertfeat_server.index_encoder import BrokerEncoder, TextEncoder
-from bertfeat_server.worker import to_item, wire_row_errors
+from bertfeat_server.rows import to_item, wire_row_errors
 
 MAX_K = 10_000
 OPTIONS: dict[str, dict[str, type]] = {

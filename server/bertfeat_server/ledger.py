@@ -20,6 +20,17 @@ class Entry:
     request: Request
     reply: Reply
     deadline: float
+    opened_at: float
+    begun_at: float | None = None
+
+    def timing(self, now: float) -> dict[str, float]:
+        """Return how long it waited, was computed, and took in all, in milliseconds."""
+        begun = self.begun_at if self.begun_at is not None else now
+        spans = {
+            "queue_ms": begun - self.opened_at, "compute_ms": now - begun,
+            "total_ms": now - self.opened_at,
+        }  # fmt: skip
+        return {name: round(1000 * seconds, 3) for name, seconds in spans.items()}
 
 
 class Ledger:
@@ -48,7 +59,7 @@ class Ledger:
             return None
         ticket, deadline = next(self._numbers), now + request.timeout_s
         reply = Reply(len(request.costs), request.row_errors)
-        self._entries[ticket] = Entry(caller, request, reply, deadline)
+        self._entries[ticket] = Entry(caller, request, reply, deadline, now)
         self._tickets[caller, request.id] = ticket
         return Job(
             ticket, caller, request.key, request.costs, deadline, request.whole, request.retry
@@ -57,6 +68,8 @@ class Ledger:
     def message(self, batch: Batch, now: float) -> Message:
         """Return what a worker is sent for a batch: all its parts have the same options."""
         entries = [self.entry(part) for part in batch.parts]
+        for entry in entries:
+            entry.begun_at = entry.begun_at or now
         request = entries[0].request
         header = {
             "op": "batch", "id": batch.number, "request_op": request.op, "model": request.model,
@@ -76,17 +89,17 @@ class Ledger:
         """Return what the rows of an open request are merged by."""
         return self._entries[ticket].request.key
 
-    def deliver(self, part: Part, piece: Piece) -> None:
+    def deliver(self, part: Part, piece: Piece, now: float) -> None:
         """Put computed rows into their answer; send it if it is complete."""
         if entry := self._entries.get(part.job.ticket):
             entry.reply.add(part.start, part.stop, piece)
-            self._finish(part.job.ticket, entry)
+            self._finish(part.job.ticket, entry, now)
 
-    def refuse(self, part: Part, error: ServerError) -> None:
+    def refuse(self, part: Part, error: ServerError, now: float) -> None:
         """Note that rows failed for good; send the answer if it is complete."""
         if entry := self._entries.get(part.job.ticket):
             entry.reply.refuse(part.start, part.stop, error)
-            self._finish(part.job.ticket, entry)
+            self._finish(part.job.ticket, entry, now)
 
     def fail(self, ticket: int, error: ServerError) -> None:
         """Answer a whole request with an error."""
@@ -112,8 +125,11 @@ class Ledger:
     def _items(self) -> list[tuple[bytes, int]]:
         return [(owner, ticket) for (owner, _), ticket in self._tickets.items()]
 
-    def _finish(self, ticket: int, entry: Entry) -> None:
+    def _finish(self, ticket: int, entry: Entry, now: float) -> None:
         if entry.reply.complete:
             self.drop(ticket)
             self.answered += 1
-            self._send(entry.caller, entry.reply.message(entry.request.id))
+            message = entry.reply.message(entry.request.id)
+            if "info" in message.header:
+                message.header["info"] = message.header["info"] | {"timing": entry.timing(now)}
+            self._send(entry.caller, message)

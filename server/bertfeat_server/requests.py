@@ -15,6 +15,7 @@ CHANGES_INDEX = ("index_add", "index_delete")
 MAX_ID_CHARS = 200
 MAX_OPTIONS_CHARS = 65536
 MAX_TIMEOUT_MS = 86_400_000
+BYTES_OF_A_TOKEN = 3
 MODEL_TOKENS = 512
 """Tokens a model reads at most where nothing better is known."""
 
@@ -155,7 +156,7 @@ def _weigh(
     costs, refused = [], {}
     for row, item in enumerate(items or ()):
         try:
-            tokens = _size(item, max_chars) // 3 + 2
+            tokens = _size(item, max_chars) // BYTES_OF_A_TOKEN + 2
         except ValueError as error:
             refused[row] = to_wire(InvalidRequest(f"texts[{row}]: {error}"))
             tokens = 2
@@ -171,10 +172,18 @@ def _size(item: Any, max_chars: int) -> int:
     Raises:
         ValueError: it is no text, not valid Unicode or too long.
     """
+    if isinstance(item, dict) and set(item) == {"ids"}:
+        return BYTES_OF_A_TOKEN * _count_ids(item["ids"])
     text = item if isinstance(item, str) else _joined(item)
     if len(text) > max_chars:
         raise ValueError(f"{len(text)} characters, this server takes {max_chars} in one text")
     return len(text) if text.isascii() else len(text.encode())
+
+
+def _count_ids(ids: Any) -> int:
+    if not isinstance(ids, list) or not all(type(i) is int and i >= 0 for i in ids):
+        raise ValueError('"ids": expected a list of token ids, whole numbers from 0')
+    return len(ids)
 
 
 def _joined(item: Any) -> str:
@@ -185,6 +194,6 @@ def _joined(item: Any) -> str:
         if isinstance(parts, list) and all(isinstance(part, str) for part in parts):
             return " ".join(parts)
     raise ValueError(
-        'expected a string, {"text": …, "pair": …} or {"words": […]}, got '
+        'expected a string, {"text": …, "pair": …}, {"words": […]} or {"ids": […]}, got '
         + (f"{type(item).__name__}" if not isinstance(item, dict) else f"{str(item):.60}")
     )

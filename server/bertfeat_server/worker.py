@@ -3,7 +3,7 @@
 import logging
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from bertfeat.errors import BertFeatError, RowErrors, TruncationWarning
-from bertfeat_client.errors import InternalError, InvalidRequest, to_wire
+from bertfeat_client.errors import InvalidRequest
 from bertfeat_client.protocol import Message, float32_to_bfloat16
 from bertfeat_server.backend import MODEL_OPS, BackendWorker
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.logs import set_up
 from bertfeat_server.parent import Parent
-from bertfeat_server.wire_errors import translate
+from bertfeat_server.rows import put_ragged, to_item, token_lists, wire_row_errors, word_numbers
 
 RESERVED = {"return_info", "return_errors", "texts", "pairs"}
 """Arguments of the library that are the worker's own business."""
@@ -62,6 +62,7 @@ class EncoderHandler:
         }  # fmt: skip
         self._ops: dict[str, Callable[[list[Any], dict[str, Any]], Message]] = {
             "encode": self._encode, "tokens": self._tokens, "score": self._score,
+            "tokenize": self._tokenize,
         }  # fmt: skip
 
     def __call__(self, batch: Message) -> Message:
@@ -94,7 +95,7 @@ class EncoderHandler:
         arrays = {"num_tokens": info.num_tokens, "truncated": info.truncated}
         message = Message({"row_errors": wire_row_errors(info.errors)}, arrays=arrays)
         if isinstance(vectors, list):
-            _put_ragged(message, {"vectors": vectors})
+            put_ragged(message, {"vectors": vectors})
         else:
             message.arrays["vectors"] = vectors
         if options.get("dtype") == "bfloat16":
@@ -115,9 +116,9 @@ class EncoderHandler:
         ragged = {
             "vectors": [row.vectors.swapaxes(0, 1) for row in rows],
             "offsets": [np.array(row.offsets, np.int32).reshape(-1, 2) for row in rows],
-            "word_ids": [_word_numbers(row.word_ids) for row in rows],
+            "word_ids": [word_numbers(row.word_ids) for row in rows],
         }
-        _put_ragged(message, ragged)
+        put_ragged(message, ragged)
         return message
 
     def _score(self, items: list[Any], options: dict[str, Any]) -> Message:
@@ -130,24 +131,19 @@ class EncoderHandler:
             scores, errors = error.vectors, error.errors
         return Message({"row_errors": wire_row_errors(errors)}, arrays={"scores": scores})
 
-
-def to_item(item: Any) -> Any:
-    """Turn an item of the wire into one of the library: a string, a pair or a list of words."""
-    if isinstance(item, dict):
-        return list(item["words"]) if "words" in item else (item["text"], item["pair"])
-    return item
-
-
-def wire_row_errors(errors: Mapping[int, Exception]) -> dict[str, dict[str, Any]]:
-    """Return the wire's form of row errors; surprises are logged and not told."""
-    found = {}
-    for row, error in errors.items():
-        known = translate(error)
-        if known is None:
-            logger.error("row %d of a batch failed", row, exc_info=error)
-            known = InternalError(f"the worker failed with {type(error).__name__}")
-        found[str(row)] = to_wire(known)
-    return found
+    def _tokenize(self, items: list[Any], options: dict[str, Any]) -> Message:
+        specials = options.pop("add_special_tokens", True)
+        if options:
+            raise InvalidRequest(f"tokenize does not know {', '.join(sorted(options))}")
+        rows = self.encoder.tokenizer.encode_batch(items)
+        errors = {row: found for row, found in enumerate(rows) if isinstance(found, Exception)}
+        return Message(
+            {"row_errors": wire_row_errors(errors)},
+            [
+                {} if row in errors else token_lists(found, specials)
+                for row, found in enumerate(rows)
+            ],
+        )
 
 
 def load_encoder(source: str, **options: Any) -> Any:
@@ -206,15 +202,3 @@ def main(parent: Parent) -> None:
     except Exception as error:
         logger.exception("the worker for %s ended", settings.name)
         parent.tell("failed", reason=f"{type(error).__name__}: {error}")
-
-
-def _put_ragged(message: Message, lists: Mapping[str, Sequence[np.ndarray]]) -> None:
-    rows: Iterable[np.ndarray] = lists["vectors"]
-    message.arrays["lengths"] = np.array([len(row) for row in rows], np.int32)
-    for name, arrays in lists.items():
-        message.arrays[name] = np.concatenate(arrays) if arrays else np.zeros((0, 0), np.float32)
-    message.ragged = frozenset(lists)
-
-
-def _word_numbers(word_ids: Sequence[int | None]) -> np.ndarray:
-    return np.array([-1 if number is None else number for number in word_ids], np.int32)

@@ -302,7 +302,7 @@ def test_index_requests_go_to_the_index_process_one_by_one():
     who, batch = stage.batches[2]
     assert (who, batch.items, batch.header["options"]) == ("i", None, {"ids": [4]})
     stage.worker("i", op="result", id=batch.header["id"], info={"deleted": 1})
-    assert stage.replies[2][1].header["info"] == {"deleted": 1}
+    assert stage.replies[2][1].header["info"]["deleted"] == 1
     stage.replies.clear()
     assert stage.client("info", None).reply.header["info"]["index"] == {"ntotal": 3}
 
@@ -371,7 +371,7 @@ def test_ready_means_that_every_model_and_the_index_are_served():
     assert not ready()
     stage.hello("i", None, ops=["search"])
     assert ready()
-    stage.dispatcher.worker_gone("w2", "was killed")
+    stage.dispatcher.worker_gone("w2", "was killed", stage.now)
     assert not ready()
 
 
