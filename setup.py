@@ -30,7 +30,7 @@ NO_TENSORFLOW_CPU = f"({NOT_LINUX_X86}) and sys_platform != 'win32'"
 CLIENT = ["numpy>=1.26", "pyzmq>=26"]
 ANY_DEVICE = [
     "ai-edge-litert>=2.1",
-    "click>=8.1",
+    "click>=8.2",
     "filelock>=3.13",
     "huggingface_hub>=0.30",
     "keras>=3.10",
@@ -54,8 +54,15 @@ CUDA = [
     "tensorflow-cpu>=2.19; sys_platform == 'win32'",
     "tensorflow>=2.19; sys_platform == 'darwin'",
 ]
-SERVE = [*ANY_DEVICE, *CPU]
-LITE = ["ai-edge-litert>=2.1", "click>=8.1", "tokenizers>=0.21"]
+HTTP = [
+    "msgspec>=0.19",
+    "orjson>=3.10",
+    "prometheus-client>=0.21",
+    "starlette>=0.45",
+    "uvicorn>=0.34",
+]
+SERVE = [*ANY_DEVICE, *CPU, *HTTP]
+LITE = ["ai-edge-litert>=2.1", "click>=8.2", "tokenizers>=0.21"]
 TRAIN: list[str] = []
 ORACLES = [
     "pytorch-crf>=0.7.2",
@@ -66,8 +73,10 @@ ORACLES = [
 ]
 TOOLS = [
     "build>=1.2",
+    "bert-serving-client==1.10.0",
     "hypothesis>=6.150",
     "mypy>=1.15",
+    "openai>=1.60",
     "psutil>=6",
     "pytest>=8.3",
     "pytest-timeout>=2.3",
@@ -89,13 +98,13 @@ setup(
         for name in [package, *(f"{package}.{sub}" for sub in find_packages(folder))]
     ],
     package_dir=PACKAGE_DIR,
-    package_data={package: ["py.typed"] for package in PACKAGE_DIR},
+    package_data={package: ["py.typed", "http/*.html"] for package in PACKAGE_DIR},
     install_requires=CLIENT,
     extras_require={
         "serve": SERVE,
         "lite": LITE,
         "train": [*SERVE, *TRAIN],
-        "gpu": [*ANY_DEVICE, *TRAIN, *CUDA],
+        "gpu": [*ANY_DEVICE, *TRAIN, *CUDA, *HTTP],
         "jax": ["jax>=0.5"],
         "cluster": ["ray>=2.40"],
         "dev": [*SERVE, *TRAIN, *ORACLES, *TOOLS],

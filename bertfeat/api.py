@@ -197,10 +197,10 @@ class Encoder:
         """Return the sum of log P(token | all other tokens), in nats."""
         return heads.pseudo_log_likelihood(self.runtime, text)
 
-    def score(self, pairs: Any) -> np.ndarray:
-        """Return the classification head's scores of pairs (or texts), float32 (n, labels)."""
+    def score(self, pairs: Any, *, raw: bool = False) -> np.ndarray:
+        """Score pairs (or texts) by the classification head, float32 (n, labels); raw: logits."""
         items, _ = as_items(pairs)
-        return heads.classify(self.runtime, items, self._score_activation)
+        return heads.classify(self.runtime, items, heads.logits if raw else self._score_activation)
 
     @property
     def rerank_method(self) -> str:

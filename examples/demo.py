@@ -79,7 +79,7 @@ def search(index: Path) -> None:
 @contextlib.contextmanager
 def server() -> Iterator[str]:
     """Run ``bertfeat-serve`` and give its endpoint; it has ended when the block is left."""
-    command = ["bertfeat-serve", "start", "--port", "0", "--model", MODEL]
+    command = ["bertfeat-serve", "start", "--port", "0", "--http-port", "0", "--model", MODEL]
     print(f"$ {shlex.join(command)}", flush=True)
     process = subprocess.Popen(
         [Path(sys.executable).with_name(command[0]), *command[1:]],

@@ -119,6 +119,11 @@ def score_activation(model: ModelFolder) -> Callable[[np.ndarray], np.ndarray]:
     raise ConfigError(f"config.json: the score activation {name!r} is none of Identity, Sigmoid")
 
 
+def logits(values: np.ndarray) -> np.ndarray:
+    """Leave the head's outputs as they are."""
+    return values
+
+
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Return log probabilities over the last axis."""
     shifted = logits - logits.max(axis=-1, keepdims=True)

@@ -132,6 +132,7 @@ class Client:
     tokenize = _blocking(AsyncClient.tokenize)
     similarity = _blocking(AsyncClient.similarity)
     rerank = _blocking(AsyncClient.rerank)
+    score = _blocking(AsyncClient.score)
     search = _blocking(AsyncClient.search)
     index_add = _blocking(AsyncClient.index_add)
     index_delete = _blocking(AsyncClient.index_delete)

@@ -63,8 +63,22 @@ class Searching(Encoding):
             check_count("k", k)
         call, texts = self._call(), listed(documents)[0]
         if (scorer := await _cross_encoder(call, model)) is not None:
-            return Ranking(await _scores(call, scorer, query, texts), "cross-encoder", k)
+            scores = await _scores(call, scorer, [(query, text) for text in texts], {})
+            return Ranking(_one_column(scores, scorer), "cross-encoder", k)
         return Ranking(await _cosines(call, model, query, texts), "cosine", k)
+
+    async def score(self, pairs: Any, *, model: str | None = None, raw: bool = False) -> np.ndarray:
+        """Score pairs (or texts) by a model's classification head.
+
+        Args:
+            pairs: tuples of two strings, or texts as for :meth:`encode`.
+            model: the model's name on the server.
+            raw: return logits, without what the model's folder puts behind them.
+
+        Returns:
+            float32 (n, labels).
+        """
+        return await _scores(self._call(), model, pairs, {"raw": True} if raw else {})
 
     async def search(self, texts: Any, k: int = 10, *, index: str | None = None) -> Any:
         """Find the nearest neighbours of texts in the server's index.
@@ -158,10 +172,15 @@ async def _cross_encoder(call: Call, model: str | None) -> str | None:
     return None
 
 
-async def _scores(call: Call, model: str, query: str, texts: list[Any]) -> np.ndarray:
-    ask = Ask("score", lambda rows: {}, model)
-    replies = await call.gather(ask, [(query, text) for text in texts])
+async def _scores(
+    call: Call, model: str | None, pairs: Any, options: Mapping[str, Any]
+) -> np.ndarray:
+    replies = await call.gather(Ask("score", lambda rows: options, model), pairs)
     scores: np.ndarray = replies.checked(replies.array("scores", np.zeros(1, np.float32)))
+    return scores
+
+
+def _one_column(scores: np.ndarray, model: str) -> np.ndarray:
     if scores.shape[1] != 1:
         raise InvalidRequest(
             f"model {model!r} gives {scores.shape[1]} scores for a pair; to order documents takes "

@@ -4,7 +4,7 @@ from importlib import import_module
 
 from bertfeat_server.parent import Parent
 
-ROLES = {"broker": "broker", "worker": "worker", "index": "index_child"}
+ROLES = {"broker": "broker", "worker": "worker", "index": "index_child", "http": "http.child"}
 
 
 def main() -> None:

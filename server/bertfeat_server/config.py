@@ -11,16 +11,20 @@ from typing import Any
 from bertfeat.errors import ConfigError
 from bertfeat_server.settings.encoding import Encoding
 from bertfeat_server.settings.group import Group, no_choice
+from bertfeat_server.settings.http import Http
 from bertfeat_server.settings.limits import Limits
 from bertfeat_server.settings.listening import Listening
 from bertfeat_server.settings.logging import Logging
 from bertfeat_server.settings.models import Models
 
-GROUPS: tuple[type[Group], ...] = (Listening, Models, Encoding, Limits, Logging)
+GROUPS: tuple[type[Group], ...] = (Listening, Http, Models, Encoding, Limits, Logging)
+
+LISTS = ("model", "allowed_host", "cors_origin")
+"""Options that may be repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerConfig(Logging, Limits, Encoding, Models, Listening):
+class ServerConfig(Logging, Limits, Encoding, Models, Http, Listening):
     """What ``bertfeat-serve start`` may be told.
 
     Raises:
@@ -28,7 +32,8 @@ class ServerConfig(Logging, Limits, Encoding, Models, Listening):
     """
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "model", tuple(self.model))
+        for name in LISTS:
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         wrong = [sentence for group in GROUPS for sentence in group.wrong(self)]
         if wrong := [*wrong, *no_choice(self)]:
             raise ConfigError("the server cannot be started like this: " + "; ".join(wrong))
@@ -40,4 +45,4 @@ class ServerConfig(Logging, Limits, Encoding, Models, Listening):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON can hold them."""
-        return asdict(self) | {"model": list(self.model)}
+        return asdict(self) | {name: list(getattr(self, name)) for name in LISTS}

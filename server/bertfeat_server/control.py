@@ -106,6 +106,7 @@ class Control:
                 "max_tokens": scheduler.max_queue_tokens,
             },
             "requests": {"answered": ledger.answered, "failed": ledger.failed},
+            "latency_ms": ledger.latency_ms(),
             "batches": {
                 "running": len(scheduler.in_flight),
                 "done": self._done,

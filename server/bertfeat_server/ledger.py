@@ -1,6 +1,7 @@
 """The requests that are not answered yet, and their answers on the way."""
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ from bertfeat_client.protocol import Message
 from bertfeat_server.jobs import Batch, Job, Key, Part
 from bertfeat_server.replies import Piece, Reply, error_reply
 from bertfeat_server.requests import Request
+
+RECENT = 1000
+"""Answers whose times are told together."""
 
 
 @dataclass(slots=True)
@@ -42,6 +46,7 @@ class Ledger:
 
     def __init__(self, send: Callable[[bytes, Message], None]) -> None:
         self.answered = self.failed = 0
+        self._spans_ms: deque[float] = deque(maxlen=RECENT)
         self._send = send
         self._entries: dict[int, Entry] = {}
         self._tickets: dict[tuple[bytes, str], int] = {}
@@ -114,6 +119,12 @@ class Ledger:
             del self._tickets[entry.caller, entry.request.id]
         return entry
 
+    def latency_ms(self) -> dict[str, float | None]:
+        """Return the median and the 99th percentile of the last answers' times."""
+        spans = sorted(self._spans_ms)
+        at = {"p50": 0.5, "p99": 0.99}
+        return {name: spans[int(q * (len(spans) - 1))] if spans else None for name, q in at.items()}
+
     def find(self, caller: bytes, name: Any) -> int | None:
         """Return the ticket of a caller's request."""
         return self._tickets.get((caller, name)) if isinstance(name, str) else None
@@ -130,6 +141,8 @@ class Ledger:
             self.drop(ticket)
             self.answered += 1
             message = entry.reply.message(entry.request.id)
+            timing = entry.timing(now)
+            self._spans_ms.append(timing["total_ms"])
             if "info" in message.header:
-                message.header["info"] = message.header["info"] | {"timing": entry.timing(now)}
+                message.header["info"] = message.header["info"] | {"timing": timing}
             self._send(entry.caller, message)

@@ -11,19 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import zmq
-
 from bertfeat.errors import BertFeatError
 from bertfeat_server.ask import reachable, wait_until_ready
 from bertfeat_server.config import ServerConfig
+from bertfeat_server.ipc import backend_endpoint, remove_socket
 from bertfeat_server.processes import Child
-from bertfeat_server.runfile import RunFile, backend_path, published
+from bertfeat_server.runfile import RunFile, published
 
 START_ATTEMPTS = 3
 LONGEST_DELAY_S = 30.0
 ANSWER_S = 10.0
 GOODBYE_S = 3.0
-LONGEST_IPC_PATH = 100
 logger = logging.getLogger(__name__)
 
 
@@ -36,7 +34,7 @@ class Slot:
     """A place that a child fills, and after its end another.
 
     Attributes:
-        role: broker, worker or index.
+        role: broker, worker, index or http.
         settings: what each child of this place is told first.
         child: who fills it.
         ready: whether that one has done its preparations.
@@ -63,7 +61,7 @@ class Supervisor:
         self._events: queue.SimpleQueue[tuple[Child | None, dict[str, Any]]] = queue.SimpleQueue()
         self._broker = Slot("broker", {})
         self._slots: list[Slot] = [self._broker]
-        self._endpoints = {"frontend": config.frontend, "backend": _backend_endpoint()}
+        self._endpoints = {"frontend": config.frontend, "backend": backend_endpoint()}
         self._listened = self._serving = self._stopping = self._hurry = False
 
     def run(self, on_ready: Callable[[str, dict[str, Any]], None]) -> None:
@@ -96,7 +94,8 @@ class Supervisor:
             self._add(slot)
         self._run_until(lambda: all(slot.ready for slot in self._slots))
         if not self._stopping:
-            on_ready(endpoint, wait_until_ready(reachable(endpoint), ANSWER_S))
+            found = wait_until_ready(reachable(endpoint), ANSWER_S)
+            on_ready(endpoint, found | {"http": self._endpoints.get("http")})
             self._serving = True
             self._run_until(lambda: False)
         self._drain()
@@ -106,8 +105,11 @@ class Supervisor:
         for name, source in config.models.items():
             for device in config.devices:
                 yield Slot("worker", {"name": name, "source": source, "device": device})
+        frontend = {"frontend": reachable(self._endpoints["frontend"])}
         if config.index is not None:
-            yield Slot("index", {"frontend": reachable(self._endpoints["frontend"])})
+            yield Slot("index", frontend)
+        if config.http is not None:
+            yield Slot("http", frontend)
 
     def _add(self, slot: Slot) -> None:
         """Start a child for a place."""
@@ -147,7 +149,7 @@ class Supervisor:
             slot.ready, slot.failures = True, 0
             self._listened |= slot is self._broker
             self._endpoints |= {
-                name: event[name] for name in ("frontend", "backend") if name in event
+                name: event[name] for name in ("frontend", "backend", "http") if name in event
             }
         elif kind == "failed":
             slot.reason = event["reason"]
@@ -176,17 +178,21 @@ class Supervisor:
             if slot.child is not None and slot.child.identity == identity:
                 slot.child.kill()
 
+    def _release(self, chosen: Callable[[Slot], bool]) -> None:
+        for slot in self._slots:
+            if slot.child is not None and chosen(slot):
+                slot.child.release()
+
     def _drain(self) -> None:
         """Let the broker end with what is at hand; whoever is not ready goes at once."""
-        for slot in self._slots:
-            if slot.child is not None and not slot.ready:
-                slot.child.release()
+        self._release(lambda slot: not slot.ready)
         if self._broker.child is None:
             return
         self._broker.child.tell({"command": "drain"})
         end = time.monotonic() + self.config.drain_timeout_s + GOODBYE_S
         while self._broker.child is not None and not self._hurry and time.monotonic() < end:
             self._step(time.monotonic())
+        self._release(lambda slot: slot.role == "http")  # the broker dismisses the others
         end = time.monotonic() + GOODBYE_S
         while any(slot.child for slot in self._slots) and time.monotonic() < end:
             if self._hurry:
@@ -206,8 +212,8 @@ class Supervisor:
                 child.kill()
                 child.wait(GOODBYE_S)
         if self._listened:
-            _remove_socket(self._endpoints["frontend"])
-        _remove_socket(self._endpoints["backend"])
+            remove_socket(self._endpoints["frontend"])
+        remove_socket(self._endpoints["backend"])
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -228,15 +234,3 @@ def restart_delay_s(failures: int) -> float:
     if failures <= 1:
         return 0.0
     return float(min(LONGEST_DELAY_S, 0.5 * 2.0 ** min(failures - 2, 10)))
-
-
-def _backend_endpoint() -> str:
-    path = backend_path(os.getpid())
-    short = len(os.fsencode(path)) <= LONGEST_IPC_PATH
-    return f"ipc://{path}" if zmq.has("ipc") and short else "tcp://127.0.0.1:*"
-
-
-def _remove_socket(endpoint: str) -> None:
-    path = endpoint.removeprefix("ipc://")
-    if path != endpoint and os.path.exists(path):  # noqa: PTH110
-        os.unlink(path)  # noqa: PTH108

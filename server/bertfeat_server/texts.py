@@ -9,6 +9,9 @@ from bertfeat_server.config import ServerConfig
 def summary(config: ServerConfig, endpoint: str, info: Mapping[str, Any]) -> str:
     """Return the few lines that a server prints when it has started."""
     lines = [f"bertfeat {info['version']} at {endpoint}"]
+    if info["http"]:
+        guarded = "API keys needed" if config.api_key_file else "open to whoever reaches it"
+        lines.append(f"  HTTP       {info['http']} ({guarded})")
     for model in info["models"]:
         lines += [
             f"  model      {model['name']}: {model['dim']} dimensions, "

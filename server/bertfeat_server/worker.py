@@ -122,11 +122,12 @@ class EncoderHandler:
         return message
 
     def _score(self, items: list[Any], options: dict[str, Any]) -> Message:
+        raw = options.pop("raw", False)
         if options:
-            raise InvalidRequest(f"score takes no options, got {', '.join(sorted(options))}")
+            raise InvalidRequest(f"score takes raw only, got {', '.join(sorted(options))}")
         errors: Mapping[int, Exception] = {}
         try:
-            scores = self.encoder.score(items)
+            scores = self.encoder.score(items, raw=bool(raw))
         except RowErrors as error:
             scores, errors = error.vectors, error.errors
         return Message({"row_errors": wire_row_errors(errors)}, arrays={"scores": scores})

@@ -56,6 +56,7 @@ class Server:
                 "XDG_RUNTIME_DIR": str(folder),
                 "PYTHONPATH": str(HERE),
                 "BERTFEAT_SERVE_ENCODER_FACTORY": "fake_encoder:make",
+                "BERTFEAT_SERVE_HTTP_PORT": "0",
             }
             | environment
         )

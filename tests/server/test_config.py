@@ -19,12 +19,12 @@ def test_everything_that_cannot_be_is_said_at_once():
     with pytest.raises(ConfigError) as error:
         ServerConfig(
             port=70000, workers=0, precision="float17", max_wait_ms=-1, endpoint="udp://x",
-            device="tpu", http_port=8125, model=("a=/x", "a=/y"), pooling="median",
+            device="tpu", http_port=70000, model=("a=/x", "a=/y"), pooling="median",
             default_timeout_s=0.0,
         )  # fmt: skip
     for part in (
         "port=70000", "workers=0", "precision='float17'", "max_wait_ms=-1", "endpoint='udp://x'",
-        "device='tpu'", "http_port=8125", "gives one name twice", "pooling='median'",
+        "device='tpu'", "http_port=70000", "gives one name twice", "pooling='median'",
         "default_timeout_s=0.0",
     ):  # fmt: skip
         assert part in str(error.value)

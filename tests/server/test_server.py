@@ -98,7 +98,7 @@ def test_scores_of_pairs(shared, client):
         ("encode", {"return_info": False}, "unknown option(s) return_info"),
         ("encode", {"colour": 1}, "colour"),
         ("tokens", {"colour": 1}, "colour"),
-        ("score", {"colour": 1}, "score takes no options"),
+        ("score", {"colour": 1}, "score takes raw only"),
     ],
 )
 def test_options_that_cannot_be_are_the_callers_fault(shared, client, op, options, said):

@@ -15,7 +15,6 @@ class Listening(Group):
     endpoint: str = option(
         "", "ZeroMQ endpoint for clients instead: ipc://PATH.", shown="tcp://HOST:PORT"
     )
-    http_port: int = option(0, "HTTP port; this version serves ZeroMQ only, so 0 = off.")
 
     @property
     def frontend(self) -> str:
@@ -26,7 +25,5 @@ class Listening(Group):
     def wrong(self) -> Iterator[str]:
         """Say what cannot be."""
         yield from self._no_port(["port"])
-        if self.http_port != 0:
-            yield f"http_port={self.http_port}: HTTP is not served yet, only 0 (off) is right"
         if self.endpoint and not self.endpoint.startswith(("tcp://", "ipc://")):
             yield f"endpoint={self.endpoint!r} begins with neither tcp:// nor ipc://"

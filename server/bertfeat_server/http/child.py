@@ -1,0 +1,82 @@
+"""The HTTP process of a supervisor: a web server until its parent lets go."""
+
+import asyncio
+import logging
+import socket
+import warnings
+from pathlib import Path
+
+import uvicorn
+
+from bertfeat.errors import BertFeatError, TruncationWarning
+from bertfeat_client import AsyncClient
+from bertfeat_client import TruncationWarning as ClientTruncationWarning
+from bertfeat_server.access.keys import KeyRing
+from bertfeat_server.config import ServerConfig
+from bertfeat_server.http.app import App
+from bertfeat_server.http.guard import Guard
+from bertfeat_server.inside import Inside
+from bertfeat_server.logs import set_up
+from bertfeat_server.parent import Parent
+
+BACKLOG = 512
+KEEP_ALIVE_S = 75
+GOODBYE_S = 2
+logger = logging.getLogger(__name__)
+
+
+def main(parent: Parent) -> None:
+    """Serve HTTP for a supervisor."""
+    settings = parent.settings
+    config = ServerConfig.from_dict(settings["config"])
+    set_up(config.log_level, config.log_json)
+    for kind in (TruncationWarning, ClientTruncationWarning):
+        warnings.simplefilter("ignore", kind)  # rows tell it
+    try:
+        keys = KeyRing.read(Path(config.api_key_file)) if config.api_key_file else None
+        listener = listen(config.host, config.http or 0)
+    except (BertFeatError, OSError) as error:
+        parent.tell("failed", reason=f"HTTP cannot be served: {error}")
+        return
+    asyncio.run(_serve(parent, config, keys, listener))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        OSError: the port is taken, or the address is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise OSError(
+            f"port {port} of {host}: {error.strerror}; --http-port chooses another"
+        ) from None
+
+
+async def _serve(
+    parent: Parent, config: ServerConfig, keys: KeyRing | None, listener: socket.socket
+) -> None:
+    frontend = parent.settings["frontend"]
+    transport = Inside(frontend, parent.settings["token"])
+    async with AsyncClient(
+        frontend, timeout_s=config.default_timeout_s, transport=transport
+    ) as client:
+        app = App(client, Guard(config, config.host, keys))
+        server = uvicorn.Server(uvicorn.Config(
+            app.starlette(), log_config=None, access_log=False, lifespan="off", server_header=False,
+            limit_concurrency=config.http_max_connections, timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GOODBYE_S,
+        ))  # fmt: skip
+        loop = asyncio.get_running_loop()
+
+        def let_go() -> None:
+            loop.call_soon_threadsafe(setattr, server, "should_exit", True)
+
+        parent.watch(on_death=let_go)
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        parent.tell("ready", http=f"http://{shown}:{port}")
+        await server.serve(sockets=[listener])
