@@ -74,6 +74,7 @@ ORACLES = [
 TOOLS = [
     "build>=1.2",
     "bert-serving-client==1.10.0",
+    "httpx>=0.27",
     "hypothesis>=6.150",
     "mypy>=1.15",
     "openai>=1.60",

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from bertfeat.tokenization.token_ids import TokenIds
 from bertfeat_client.errors import InternalError, to_wire
 from bertfeat_client.protocol import Message
 from bertfeat_server.wire_errors import translate
@@ -32,6 +31,9 @@ def to_item(item: Any) -> Any:
     if not isinstance(item, dict):
         return item
     if "ids" in item:
+        # here, as the commands import this file and need no tokenizer
+        from bertfeat.tokenization.token_ids import TokenIds
+
         return TokenIds(item["ids"])
     return list(item["words"]) if "words" in item else (item["text"], item["pair"])
 

@@ -348,6 +348,7 @@ def test_status_shows_queue_batches_and_workers():
         "ready": True,
         "draining": False,
         "uptime_s": 2.0,
+        "latency_ms": {"p50": None, "p99": None},
         "queue": {"requests": 2, "tokens": 3, "max_tokens": 1_000_000},
         "requests": {"answered": 0, "failed": 0},
         "batches": {"running": 1, "done": 0, "lost": 0, "rows": 0, "tokens": 0},

@@ -40,7 +40,9 @@ def test_texts_come_back_as_vectors(shared, client):
     assert reply.arrays["num_tokens"].tolist() == [3, 4, 3, 2]
     assert reply.arrays["truncated"].tolist() == [False] * 4
     info = {"precision": "float32", "model_hash": "0" * 64, "model": "all-MiniLM-L6-v2"}
+    timing = reply.header["info"].pop("timing")
     assert reply.header["info"] == info
+    assert timing["total_ms"] == pytest.approx(timing["queue_ms"] + timing["compute_ms"], abs=0.01)
 
 
 def test_a_request_larger_than_many_batches_keeps_its_order(shared, client):

@@ -19,10 +19,13 @@ class Http(Group):
     http_max_body_mb: float = option(32.0, "Largest body of an HTTP request.")
     http_max_connections: int = option(512, "HTTP connections at a time.")
     allowed_host: tuple[str, ...] = option(
-        (), "Further name by which HTTP may be asked; repeat for several.", metavar="NAME"
+        (),
+        "Further name by which HTTP may be asked; repeat for several.",
+        metavar="NAME",
+        shown="none",
     )
     cors_origin: tuple[str, ...] = option(
-        (), "Origin whose pages may ask over HTTP; repeat for several.", metavar="URL"
+        (), "Origin whose pages may ask over HTTP; repeat for several.", metavar="URL", shown="none"
     )
     api_key_file: str | None = option(
         None, "API keys of callers (see docs/http.md).", metavar="FILE", shown="anybody may ask"
