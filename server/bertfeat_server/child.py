@@ -4,7 +4,10 @@ from importlib import import_module
 
 from bertfeat_server.parent import Parent
 
-ROLES = {"broker": "broker", "worker": "worker", "index": "index_child", "http": "http.child"}
+ROLES = {
+    "broker": "broker", "worker": "worker", "index": "index_child", "http": "http.child",
+    "compat": "compat.child",
+}  # fmt: skip
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bertfeat.errors import ConfigError
+from bertfeat_server.settings.compat import Compat
 from bertfeat_server.settings.encoding import Encoding
 from bertfeat_server.settings.group import Group, no_choice
 from bertfeat_server.settings.http import Http
@@ -17,14 +18,14 @@ from bertfeat_server.settings.listening import Listening
 from bertfeat_server.settings.logging import Logging
 from bertfeat_server.settings.models import Models
 
-GROUPS: tuple[type[Group], ...] = (Listening, Http, Models, Encoding, Limits, Logging)
+GROUPS: tuple[type[Group], ...] = (Listening, Http, Compat, Models, Encoding, Limits, Logging)
 
 LISTS = ("model", "allowed_host", "cors_origin")
 """Options that may be repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerConfig(Logging, Limits, Encoding, Models, Http, Listening):
+class ServerConfig(Logging, Limits, Encoding, Models, Compat, Http, Listening):
     """What ``bertfeat-serve start`` may be told.
 
     Raises:

@@ -22,6 +22,9 @@ START_ATTEMPTS = 3
 LONGEST_DELAY_S = 30.0
 ANSWER_S = 10.0
 GOODBYE_S = 3.0
+SIDES = ("http", "compat")
+"""Processes that pass other protocols' requests to the broker."""
+ENDPOINTS = ("frontend", "backend", *SIDES)
 logger = logging.getLogger(__name__)
 
 
@@ -34,7 +37,7 @@ class Slot:
     """A place that a child fills, and after its end another.
 
     Attributes:
-        role: broker, worker, index or http.
+        role: see :mod:`bertfeat_server.child`.
         settings: what each child of this place is told first.
         child: who fills it.
         ready: whether that one has done its preparations.
@@ -95,7 +98,7 @@ class Supervisor:
         self._run_until(lambda: all(slot.ready for slot in self._slots))
         if not self._stopping:
             found = wait_until_ready(reachable(endpoint), ANSWER_S)
-            on_ready(endpoint, found | {"http": self._endpoints.get("http")})
+            on_ready(endpoint, found | {side: self._endpoints.get(side) for side in SIDES})
             self._serving = True
             self._run_until(lambda: False)
         self._drain()
@@ -110,6 +113,8 @@ class Supervisor:
             yield Slot("index", frontend)
         if config.http is not None:
             yield Slot("http", frontend)
+        if config.compat:
+            yield Slot("compat", frontend)
 
     def _add(self, slot: Slot) -> None:
         """Start a child for a place."""
@@ -148,9 +153,7 @@ class Supervisor:
         elif kind in ("ready", "listening"):
             slot.ready, slot.failures = True, 0
             self._listened |= slot is self._broker
-            self._endpoints |= {
-                name: event[name] for name in ("frontend", "backend", "http") if name in event
-            }
+            self._endpoints |= {name: event[name] for name in ENDPOINTS if name in event}
         elif kind == "failed":
             slot.reason = event["reason"]
         elif kind == "exited":
@@ -192,7 +195,7 @@ class Supervisor:
         end = time.monotonic() + self.config.drain_timeout_s + GOODBYE_S
         while self._broker.child is not None and not self._hurry and time.monotonic() < end:
             self._step(time.monotonic())
-        self._release(lambda slot: slot.role == "http")  # the broker dismisses the others
+        self._release(lambda slot: slot.role in SIDES)  # the broker dismisses the others
         end = time.monotonic() + GOODBYE_S
         while any(slot.child for slot in self._slots) and time.monotonic() < end:
             if self._hurry:

@@ -12,6 +12,8 @@ def summary(config: ServerConfig, endpoint: str, info: Mapping[str, Any]) -> str
     if info["http"]:
         guarded = "API keys needed" if config.api_key_file else "open to whoever reaches it"
         lines.append(f"  HTTP       {info['http']} ({guarded})")
+    if info["compat"]:
+        lines.append(f"  compat     bert-as-service's clients at {info['compat']} (open)")
     for model in info["models"]:
         lines += [
             f"  model      {model['name']}: {model['dim']} dimensions, "

@@ -101,7 +101,15 @@ def test_help_states_every_default():
             assert option.is_flag or option.show_default or option.default or option.hidden
     text = CliRunner().invoke(commands.group, ["start", "--help"]).output
     shown = text.count("default:")
-    flags = {"batch_invariant", "insecure", "log_json", "offline", "quiet"}
+    flags = {
+        "batch_invariant",
+        "compat",
+        "compat_show_tokens",
+        "insecure",
+        "log_json",
+        "offline",
+        "quiet",
+    }
     assert shown == len(fields(ServerConfig)) - len(flags) - 1
     assert "encoder-factory" not in text
 

@@ -1,0 +1,1 @@
+"""bert-as-service's wire protocol, so that its clients work unchanged."""

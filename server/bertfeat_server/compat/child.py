@@ -1,0 +1,101 @@
+"""The process that serves bert-as-service's clients, until its parent lets go."""
+
+import asyncio
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import zmq
+import zmq.asyncio
+
+from bertfeat.errors import TruncationWarning
+from bertfeat_client import AsyncClient
+from bertfeat_client import TruncationWarning as ClientTruncationWarning
+from bertfeat_server.broker import MAX_MESSAGE_BYTES
+from bertfeat_server.compat.bridge import Bridge, each
+from bertfeat_server.compat.mailbox import Mailbox
+from bertfeat_server.config import ServerConfig
+from bertfeat_server.inside import Inside
+from bertfeat_server.logs import set_up
+from bertfeat_server.parent import Parent
+
+AT_ONCE = 256
+"""Requests that are under way; further ones wait in their clients' sockets."""
+GOODBYE_MS = 1000
+LOOK_S, IDLE_S = 0.01, 0.1
+"""Time between two looks at who listens, while answers wait for that and while none does."""
+
+
+def main(parent: Parent) -> None:
+    """Serve old clients for a supervisor."""
+    settings = parent.settings
+    config = ServerConfig.from_dict(settings["config"])
+    set_up(config.log_level, config.log_json)
+    for kind in (TruncationWarning, ClientTruncationWarning):
+        warnings.simplefilter("ignore", kind)  # this protocol cannot tell it
+    try:
+        with _sockets(config) as (requests, answers):
+            asyncio.run(_serve(parent, config, requests, answers))
+    except zmq.ZMQError as error:
+        ports = ",".join(map(str, config.compat_in_out))
+        parent.tell(
+            "failed",
+            reason=f"bert-as-service's ports {ports} of {config.host} cannot be listened on: "
+            f"{error.strerror}; --compat-ports chooses others",
+        )
+
+
+@contextmanager
+def _sockets(
+    config: ServerConfig,
+) -> "Iterator[tuple[zmq.asyncio.Socket, zmq.Socket[bytes]]]":
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    context = zmq.asyncio.Context()
+    requests, answers = context.socket(zmq.PULL), zmq.Context(context).socket(zmq.XPUB)
+    Mailbox.prepare(answers)
+    requests.maxmsgsize = MAX_MESSAGE_BYTES
+    try:
+        for socket, port in zip((requests, answers), config.compat_in_out, strict=True):
+            socket.ipv6 = ":" in config.host
+            socket.bind(f"tcp://{host}:{port}")
+        yield requests, answers
+    finally:
+        requests.close(linger=0)
+        answers.close(linger=GOODBYE_MS)
+        context.term()
+
+
+async def _serve(
+    parent: Parent,
+    config: ServerConfig,
+    requests: "zmq.asyncio.Socket",
+    answers: "zmq.Socket[bytes]",
+) -> None:
+    mailbox, ended = Mailbox(answers), asyncio.Event()
+    frontend, token = parent.settings["frontend"], parent.settings["token"]
+    async with AsyncClient(
+        frontend, timeout_s=config.default_timeout_s, transport=Inside(frontend, token)
+    ) as client:
+        bridge = Bridge(client, config.compat_show_tokens, mailbox.post)
+        tasks = [
+            asyncio.create_task(each(requests.recv_multipart, bridge.answer, AT_ONCE)),
+            asyncio.create_task(_attend(mailbox)),
+        ]
+        loop = asyncio.get_running_loop()
+
+        def let_go() -> None:
+            loop.call_soon_threadsafe(ended.set)
+
+        parent.watch(on_death=let_go)
+        parent.tell("ready", compat=f"{config.host} {','.join(map(str, config.compat_in_out))}")
+        waits = asyncio.create_task(ended.wait())
+        await asyncio.wait([*tasks, waits], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+
+
+async def _attend(mailbox: Mailbox) -> None:
+    while True:
+        mailbox.listen()
+        mailbox.deliver()
+        await asyncio.sleep(LOOK_S if len(mailbox) else IDLE_S)
