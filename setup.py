@@ -30,9 +30,9 @@ NO_TENSORFLOW_CPU = f"({NOT_LINUX_X86}) and sys_platform != 'win32'"
 CLIENT = ["numpy>=1.26", "pyzmq>=26"]
 ANY_DEVICE = [
     "ai-edge-litert>=2.1",
-    "click>=8.2",
+    "click>=8.3",
     "filelock>=3.13",
-    "huggingface_hub>=0.30",
+    "huggingface_hub>=0.34",
     "keras>=3.10",
     "platformdirs>=4",
     "pyarrow>=17",
@@ -55,14 +55,14 @@ CUDA = [
     "tensorflow>=2.19; sys_platform == 'darwin'",
 ]
 HTTP = [
-    "msgspec>=0.19",
+    "msgspec>=0.20",
     "orjson>=3.10",
     "prometheus-client>=0.21",
     "starlette>=0.45",
     "uvicorn>=0.34",
 ]
 SERVE = [*ANY_DEVICE, *CPU, *HTTP]
-LITE = ["ai-edge-litert>=2.1", "click>=8.2", "tokenizers>=0.21"]
+LITE = ["ai-edge-litert>=2.1", "click>=8.3", "tokenizers>=0.21"]
 TRAIN: list[str] = []
 ORACLES = [
     "pytorch-crf>=0.7.2",

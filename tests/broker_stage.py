@@ -3,6 +3,7 @@
 import numpy as np
 
 from bertfeat_client.protocol import Message, decode_message, encode_message
+from bertfeat_server.access.admission import Admission
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.dispatch import Dispatcher
 
@@ -12,10 +13,11 @@ TOKEN = "secret"
 class Stage:
     """A dispatcher with everybody who talks to it played by the test."""
 
-    def __init__(self, **config):
+    def __init__(self, keys=None, **config):
         self.now = 100.0
         config = {"model": ("m=/m",), "max_batch_tokens": 64} | config
-        self.dispatcher = Dispatcher(ServerConfig(**config), TOKEN, "ipc://back", self.now)
+        admission = Admission(TOKEN, keys)
+        self.dispatcher = Dispatcher(ServerConfig(**config), admission, "ipc://back", self.now)
         self.batches, self.replies = [], []
 
     def client(self, op="encode", items=("a",), name="1", caller=b"c", **header):

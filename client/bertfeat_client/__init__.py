@@ -6,6 +6,7 @@ with Client("tcp://127.0.0.1:5557") as client:
 """
 
 from bertfeat_client.client import AsyncClient, Client
+from bertfeat_client.curve import Curve
 from bertfeat_client.errors import ClientError, RowErrors, TruncationWarning
 from bertfeat_client.items import TokenIds
 from bertfeat_client.results import EncodeInfo, Hit, Ranked, Ranking, TokenFeatures
@@ -14,6 +15,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "ClientError",
+    "Curve",
     "EncodeInfo",
     "Hit",
     "Ranked",

@@ -77,10 +77,14 @@ class Call:
         line: where the requests go.
         timeout_s: seconds from now until the call ends with an error.
         max_in_flight: requests that are under way at a time.
+        header: fields of each request's header.
     """
 
-    def __init__(self, line: Line, timeout_s: float, max_in_flight: int) -> None:
+    def __init__(
+        self, line: Line, timeout_s: float, max_in_flight: int, header: Mapping[str, Any]
+    ) -> None:
         self._line, self._timeout_s, self._max_in_flight = line, timeout_s, max_in_flight
+        self._header = header
         self._deadline = line.now() + timeout_s
 
     async def ask(self, op: str, **header: Any) -> dict[str, Any]:
@@ -171,6 +175,7 @@ class Call:
         try:
             async for message in messages:
                 flight.deadline = self._next_deadline(is_lasting)
+                message.header |= self._header
                 self._line.start(message, flight)
                 while flight.is_ready or len(flight.requests) >= most:
                     yield await self._line.settle(flight)

@@ -1,10 +1,11 @@
 """The two clients: the calls as they are, and the same calls run by the calling thread."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from bertfeat_client.base import DEFAULT_ENDPOINT
+from bertfeat_client.curve import Curve
 from bertfeat_client.searching import Searching
 from bertfeat_client.transport import Transport
 
@@ -106,6 +107,9 @@ class Client:
         endpoint: ``tcp://HOST:PORT`` or ``ipc://PATH``.
         timeout_s: seconds after which any call ends with an error.
         max_in_flight: requests of one call that are under way at a time.
+        api_key: shown with each request, where the server asks for keys.
+        curve: keys of an encrypted connection, where the server wants one.
+        header: further fields of each request's header.
         transport: moves the frames, by default over ZeroMQ.
 
     Raises:
@@ -118,11 +122,15 @@ class Client:
         *,
         timeout_s: float = 60.0,
         max_in_flight: int = 4,
+        api_key: str | None = None,
+        curve: Curve | None = None,
+        header: Mapping[str, str] | None = None,
         transport: Transport | None = None,
     ) -> None:
         self._calls = _OnThreads(
-            endpoint, timeout_s=timeout_s, max_in_flight=max_in_flight, transport=transport
-        )
+            endpoint, timeout_s=timeout_s, max_in_flight=max_in_flight, api_key=api_key,
+            curve=curve, header=header, transport=transport,
+        )  # fmt: skip
 
     encode = _blocking(AsyncClient.encode)
     encode_query = _blocking(AsyncClient.encode_query)
@@ -140,6 +148,15 @@ class Client:
     status = _blocking(AsyncClient.status)
     stop = _blocking(AsyncClient.stop)
     close = _blocking(AsyncClient.close)
+
+    def with_header(self, **fields: str) -> Self:
+        """Return this client with further fields in the header of each request.
+
+        Both share their connections: closing one closes the other.
+        """
+        other = object.__new__(type(self))
+        other._calls = self._calls.with_header(**fields)
+        return other
 
     @property
     def endpoint(self) -> str:

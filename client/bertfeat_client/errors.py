@@ -12,6 +12,7 @@ ClientError
  ├ ServerError                       the server answered with an error (``code``, ``request_id``)
  │  ├ InvalidRequest (ValueError)    a text or an option is not acceptable
  │  ├ NotFound                       no such model, index or task on this server
+ │  ├ Unauthorized                   the server wants an API key, and none or another came
  │  ├ Forbidden                      the call needs the server's admin token
  │  ├ Overloaded                     the queue is full; ``retry_after_s`` says when to come back
  │  ├ DeadlineExceeded (TimeoutError)  the request's own deadline passed on the server
@@ -91,6 +92,12 @@ class NotFound(ServerError):
     code = "not_found"
 
 
+class Unauthorized(ServerError):
+    """The server wants an API key, and none or another came."""
+
+    code = "unauthorized"
+
+
 class Forbidden(ServerError):
     """The call needs the server's admin token."""
 
@@ -149,8 +156,8 @@ class TruncationWarning(UserWarning):
 SERVER_ERRORS: dict[str, type[ServerError]] = {
     error.code: error
     for error in (
-        InvalidRequest, NotFound, Forbidden, Overloaded, DeadlineExceeded, ShuttingDown,
-        InternalError,
+        InvalidRequest, NotFound, Unauthorized, Forbidden, Overloaded, DeadlineExceeded,
+        ShuttingDown, InternalError,
     )
 }  # fmt: skip
 

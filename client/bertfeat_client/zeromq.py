@@ -19,6 +19,7 @@ from typing import Any
 
 import zmq
 
+from bertfeat_client.curve import Curve
 from bertfeat_client.endings import LINGER_MS, close_socket, end_context, when_gone
 from bertfeat_client.errors import ClientClosed, TransportError
 from bertfeat_client.transport import Channel, Frames, Waiter
@@ -32,14 +33,21 @@ SLICE_UNWATCHED_S = 0.002
 POLLIN = int(zmq.POLLIN)
 EVENTS = zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
+NO_SERVER = "something listens there, but not a bertfeat server, or one that wants keys (curve=)"
+NO_KEY = "something listens there, but not a server with this key, or one that refuses yours"
 _numbers = itertools.count()
 
 
 class ZeroMQ:
-    """Opens DEALER sockets to one endpoint; a process forked off gets a context of its own."""
+    """Opens DEALER sockets to one endpoint; a process forked off gets a context of its own.
 
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
+    Args:
+        endpoint: the server's.
+        curve: keys of an encrypted connection.
+    """
+
+    def __init__(self, endpoint: str, curve: Curve | None = None) -> None:
+        self.endpoint, self._curve = endpoint, curve
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._pid = -1
         self._finalizer: Callable[[], Any] = lambda: None
@@ -50,26 +58,29 @@ class ZeroMQ:
             self._context, self._pid = zmq.Context(), os.getpid()
             self._context.set(zmq.MAX_SOCKETS, 65_000)
             self._finalizer = when_gone(self, end_context, self._context, self._pid)
-        return (AsyncDealer if asynchronous else Dealer)(self._context, self.endpoint)
+        kind = AsyncDealer if asynchronous else Dealer
+        return kind(self._context, self.endpoint, self._curve)
 
     def close(self) -> None:
         """Terminate the context; the sockets are closed before."""
         self._context = None
         self._finalizer()
 
-    def __reduce__(self) -> tuple[type["ZeroMQ"], tuple[str]]:
-        return type(self), (self.endpoint,)
+    def __reduce__(self) -> tuple[type["ZeroMQ"], tuple[Any, ...]]:
+        return type(self), (self.endpoint, self._curve)
 
 
 class Dealer:
     """A channel whose ``wait`` blocks the thread."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> None:
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, curve: Curve | None
+    ) -> None:
         self.connection: int | None = None
         self.problem = "is the server running there?"
         self.on_arrival: Callable[[], None] = lambda: None
         self._lock, self._is_closing, self._is_broken = threading.RLock(), False, False
-        self._context, self._endpoint = context, endpoint
+        self._context, self._endpoint, self._curve = context, endpoint, curve
         self._connect()
 
     def now(self) -> float:
@@ -123,6 +134,8 @@ class Dealer:
         socket.reconnect_ivl, socket.reconnect_ivl_max = RECONNECT_MS, RECONNECT_MAX_MS
         socket.heartbeat_ivl, socket.heartbeat_timeout = HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
         try:
+            if self._curve is not None:
+                self._curve.put_on(socket)
             socket.connect(self._endpoint)
         except zmq.ZMQError as error:
             finalizer()
@@ -164,18 +177,20 @@ class Dealer:
             elif event == zmq.EVENT_DISCONNECTED:
                 self._is_broken, self.connection = self.connection is not None, None
             elif self.connection is None:
-                self.problem = "something listens there, but not a bertfeat server"
+                self.problem = NO_SERVER if self._curve is None else NO_KEY
         return seen
 
 
 class AsyncDealer(Dealer):
     """A channel whose ``wait`` suspends in the event loop that it was opened in."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> None:
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, curve: Curve | None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._descriptors: list[int] = []
         self._watched = True
-        super().__init__(context, endpoint)
+        super().__init__(context, endpoint, curve)
 
     async def wait(self, waiter: Waiter, seconds: float) -> None:
         """Suspend until the waiter is woken; ``on_arrival`` wakes those who are concerned."""

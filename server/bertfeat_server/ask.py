@@ -33,18 +33,18 @@ def ask(endpoint: str, op: str, *, token: str = "", timeout_s: float = 5.0) -> d
     return dict(reply.header.get("info") or {})
 
 
-def wait_until_ready(endpoint: str, timeout_s: float) -> dict[str, Any]:
+def wait_until_ready(endpoint: str, token: str, timeout_s: float) -> dict[str, Any]:
     """Ask until the server says that it is ready, and return its ``info``.
 
     Raises:
         ConnectTimeout: it did not in time.
     """
     end = time.monotonic() + timeout_s
-    while not ask(endpoint, "status", timeout_s=timeout_s)["ready"]:
+    while not ask(endpoint, "status", token=token, timeout_s=timeout_s)["ready"]:
         if time.monotonic() > end:
             raise ConnectTimeout(f"the server at {endpoint} was not ready within {timeout_s:g} s")
         time.sleep(0.02)
-    return ask(endpoint, "info", timeout_s=timeout_s)
+    return ask(endpoint, "info", token=token, timeout_s=timeout_s)
 
 
 def reachable(endpoint: str) -> str:
@@ -52,13 +52,6 @@ def reachable(endpoint: str) -> str:
     for everywhere in ("//0.0.0.0:", "//*:"):
         endpoint = endpoint.replace(everywhere, "//127.0.0.1:")
     return endpoint.replace("//[::]:", "//[::1]:")
-
-
-def is_public(endpoint: str) -> bool:
-    """Say whether an endpoint can be reached from other machines."""
-    host = urlsplit(endpoint).hostname or ""
-    loopback = host in ("localhost", "::1") or host.startswith("127.")
-    return endpoint.startswith("tcp://") and not loopback
 
 
 def port_of(endpoint: str) -> int | None:

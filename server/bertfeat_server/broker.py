@@ -10,7 +10,10 @@ from typing import Any
 
 import zmq
 
+from bertfeat.errors import ConfigError
 from bertfeat_client.errors import ClientError
+from bertfeat_server.access.admission import Admission
+from bertfeat_server.access.encryption import Encryption
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.dispatch import Dispatcher
 from bertfeat_server.logs import set_up
@@ -36,26 +39,43 @@ class Broker:
 
     Args:
         config: the server's settings.
-        token: proves that a process belongs to this server.
+        admission: says who may ask for what.
         frontend: endpoint for clients; ``tcp://HOST:*`` takes a free port.
         backend: endpoint for workers, likewise.
+        door: a further endpoint for clients, never encrypted, or none.
+        encryption: of the frontend.
 
     Raises:
         BindError: an endpoint is taken or cannot be.
     """
 
-    def __init__(self, config: ServerConfig, token: str, frontend: str, backend: str) -> None:
-        self._context = zmq.Context()
+    def __init__(
+        self,
+        config: ServerConfig,
+        admission: Admission,
+        frontend: str,
+        backend: str,
+        door: str = "",
+        encryption: Encryption | None = None,
+    ) -> None:
+        self._context, self._encryption = zmq.Context(), encryption
         try:
-            self._clients = self._bind(frontend, MAX_MESSAGE_BYTES)
-            self._workers = self._bind(backend, -1)
+            self._clients = self._router(MAX_MESSAGE_BYTES)
+            if door:
+                _bind(self._clients, door)
+            if encryption is not None:
+                encryption.begin(self._context)
+                encryption.put_on(self._clients)
+            _bind(self._clients, frontend)
+            self._workers = self._router(-1)
+            _bind(self._workers, backend)
         except BindError:
-            self._context.destroy(linger=0)
+            self._end(linger_ms=0)
             raise
         self._commands = self._context.socket(zmq.PULL)
         self._commands.bind(COMMANDS)
         self.frontend, self.backend = _bound(self._clients), _bound(self._workers)
-        self._dispatcher = Dispatcher(config, token, self.backend, time.monotonic())
+        self._dispatcher = Dispatcher(config, admission, self.backend, time.monotonic())
         self._going = True
 
     def run(self, parent: Parent) -> None:
@@ -74,7 +94,7 @@ class Broker:
             self._send()
             while self._dispatcher.control.events:
                 parent.tell(**self._dispatcher.control.events.popleft())
-        self._context.destroy(LINGER_MS)
+        self._end(LINGER_MS)
 
     def command(self, command: Mapping[str, Any]) -> None:
         """Pass the supervisor's command into the loop; called from another thread."""
@@ -82,19 +102,18 @@ class Broker:
             sender.connect(COMMANDS)
             sender.send_json(dict(command))
 
-    def _bind(self, endpoint: str, max_bytes: int) -> Socket:
-        _refuse_taken(endpoint)
+    def _end(self, linger_ms: int) -> None:
+        if self._encryption is not None:
+            self._encryption.end()
+        self._context.destroy(linger_ms)
+
+    def _router(self, max_bytes: int) -> Socket:
         router = self._context.socket(zmq.ROUTER)
         router.maxmsgsize = max_bytes
         router.router_mandatory = True
         router.router_handover = True
         router.linger = LINGER_MS
         router.tcp_keepalive = 1
-        router.ipv6 = "[" in endpoint
-        try:
-            router.bind(endpoint)
-        except zmq.ZMQError as error:
-            raise BindError(f"cannot listen on {endpoint}: {error.strerror}") from error
         return router
 
     def _wait_ms(self) -> int:
@@ -161,6 +180,15 @@ def _burst(router: Socket) -> Iterator[list[zmq.Frame]]:
         yield frames
 
 
+def _bind(router: Socket, endpoint: str) -> None:
+    _refuse_taken(endpoint)
+    router.ipv6 = "[" in endpoint
+    try:
+        router.bind(endpoint)
+    except zmq.ZMQError as error:
+        raise BindError(f"cannot listen on {endpoint}: {error.strerror}") from error
+
+
 def _bound(router: Socket) -> str:
     return str(router.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
 
@@ -183,9 +211,15 @@ def main(parent: Parent) -> None:
     settings = parent.settings
     config = ServerConfig.from_dict(settings["config"])
     set_up(config.log_level, config.log_json)
+    ends = {name: settings[name] for name in ("frontend", "backend", "door")}
     try:
-        broker = Broker(config, settings["token"], settings["frontend"], settings["backend"])
-    except BindError as error:
+        broker = Broker(
+            config,
+            Admission.of(config, settings["token"]),
+            encryption=Encryption.of(config),
+            **ends,
+        )
+    except (BindError, ConfigError) as error:
         parent.tell("failed", reason=str(error))
         return
     parent.watch(broker.command, lambda: broker.command({"command": "end"}))

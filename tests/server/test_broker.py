@@ -6,6 +6,7 @@ import pytest
 import zmq
 
 from bertfeat_client.protocol import Message, decode_message, encode_message
+from bertfeat_server.access.admission import Admission
 from bertfeat_server.broker import Broker
 from bertfeat_server.config import ServerConfig
 
@@ -26,7 +27,7 @@ def test_all_who_asked_before_the_end_are_told_that_the_server_stops(
         dealer.connect(endpoint)
         for name in names:
             dealer.send_multipart(encode_message(Message({"op": "encode", "id": name}, ["a"])))
-        broker = Broker(ServerConfig(), "token", endpoint, f"ipc://{tmp_path}/back")
+        broker = Broker(ServerConfig(), Admission("token"), endpoint, f"ipc://{tmp_path}/back")
         assert broker._clients.poll(10_000)
         broker.command({"command": "drain"})
         broker.run(parent)

@@ -57,12 +57,12 @@ def test_start_without_options_is_the_default_settings(started):
 
 def test_every_option_reaches_the_settings(started):
     config = started(
-        "--host", "0.0.0.0", "--port", "99", "--model", "a=/a", "--model", "b=/b", "--workers", "2",
+        "--host", "::1", "--port", "99", "--model", "a=/a", "--model", "b=/b", "--workers", "2",
         "--max-wait-ms", "1.5", "--max-seq-length", "64", "--layers", "-2", "--no-normalize",
         "--pooling", "REDUCE_MEAN", "--log-json", "--offline", "--quiet", "--index", "/i",
     )  # fmt: skip
     assert config == ServerConfig(
-        host="0.0.0.0", port=99, model=("a=/a", "b=/b"), workers=2, max_wait_ms=1.5, max_seq_len=64,
+        host="::1", port=99, model=("a=/a", "b=/b"), workers=2, max_wait_ms=1.5, max_seq_len=64,
         layers="-2", normalize=False, pooling="REDUCE_MEAN", log_json=True, offline=True,
         quiet=True, index="/i",
     )  # fmt: skip

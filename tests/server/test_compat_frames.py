@@ -94,6 +94,9 @@ def test_tokens_are_cut_as_the_model_reads_them():
 class Busy:
     """A client of a server that is full."""
 
+    def with_header(self, **fields):
+        return self
+
     async def encode(self, texts):
         raise Overloaded("too much waits")
 

@@ -70,6 +70,13 @@ def test_the_hubs_clients(url, expected):
     found = client.sentence_similarity(TEXTS[0], other_sentences=TEXTS)
     np.testing.assert_allclose(found, unit @ unit[0], atol=1e-5)
 
+
+def test_the_hubs_awaited_client(url, expected):
+    hub = pytest.importorskip("huggingface_hub")
+    unit = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    if hub.__version__ < "1":
+        pytest.importorskip("aiohttp")
+
     async def ask():
         async with hub.AsyncInferenceClient(base_url=url) as client:
             return await client.feature_extraction(TEXTS[1])

@@ -2,8 +2,9 @@
 
 import pytest
 
-from bertfeat_server.ask import is_public, port_of, reachable
+from bertfeat_server.ask import port_of, reachable
 from bertfeat_server.processes import describe_exit
+from bertfeat_server.settings.security import is_public
 from bertfeat_server.supervisor import LONGEST_DELAY_S, restart_delay_s
 
 

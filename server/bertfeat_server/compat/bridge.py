@@ -64,19 +64,21 @@ class Bridge:
         try:
             if asked.command is not None:
                 return json_answer(asked.address, await self._commands[asked.command]())
-            return vectors_answer(asked.address, *await self._encode(list(asked.texts)))
+            return vectors_answer(asked.address, *await self._encode(asked))
         except ClientError as error:
             raise Refusal(str(error), asked.address) from error
 
-    async def _encode(self, texts: list[Any]) -> tuple[np.ndarray, list[list[str]] | None]:
-        vectors = await self._client.encode(texts)
+    async def _encode(self, asked: Asked) -> tuple[np.ndarray, list[list[str]] | None]:
+        texts = list(asked.texts)
+        client = self._client.with_header(caller=f"compat {asked.address.identity!r}")
+        vectors = await client.encode(texts)
         if isinstance(vectors, list):
             vectors = padded(vectors)
-        return vectors, await self._tokens(texts) if self._show_tokens else None
+        return vectors, await self._tokens(client, texts) if self._show_tokens else None
 
-    async def _tokens(self, texts: list[Any]) -> list[list[str]]:
+    async def _tokens(self, client: AsyncClient, texts: list[Any]) -> list[list[str]]:
         limit = int((await self._model())["max_seq_len"])
-        found: Any = await self._client.tokenize(texts)
+        found: Any = await client.tokenize(texts)
         return [cut(text["tokens"], limit) for text in found]
 
     async def _model(self) -> Mapping[str, Any]:

@@ -15,7 +15,6 @@ from bertfeat_server.broker import MAX_MESSAGE_BYTES
 from bertfeat_server.compat.bridge import Bridge, each
 from bertfeat_server.compat.mailbox import Mailbox
 from bertfeat_server.config import ServerConfig
-from bertfeat_server.inside import Inside
 from bertfeat_server.logs import set_up
 from bertfeat_server.parent import Parent
 
@@ -74,7 +73,7 @@ async def _serve(
     mailbox, ended = Mailbox(answers), asyncio.Event()
     frontend, token = parent.settings["frontend"], parent.settings["token"]
     async with AsyncClient(
-        frontend, timeout_s=config.default_timeout_s, transport=Inside(frontend, token)
+        frontend, timeout_s=config.default_timeout_s, header={"token": token}
     ) as client:
         bridge = Bridge(client, config.compat_show_tokens, mailbox.post)
         tasks = [

@@ -19,6 +19,7 @@ from starlette.routing import Route as Path
 
 from bertfeat_client import AsyncClient
 from bertfeat_client.errors import ClientError
+from bertfeat_server.access.keys import Key
 from bertfeat_server.http.exchange import Answer, Exchange, Route
 from bertfeat_server.http.guard import Guard
 from bertfeat_server.http.metrics import Metrics
@@ -74,7 +75,8 @@ class App:
         try:
             key = self.guard.admit(request.method, dict(request.headers), route.is_open)
             body = await self._body(route, request)
-            exchange = Exchange(body, self.client, self.metrics, key, headers)
+            client = self.client.with_header(caller=_caller(request, key))
+            exchange = Exchange(body, client, self.metrics, key, headers)
             answer = await _unless_gone(request, route.handler(exchange))
             return _response(answer, headers)
         except ClientDisconnect:
@@ -128,6 +130,13 @@ async def _unless_gone(request: Request, work: Awaitable[Answer]) -> Answer:
         for task in (working, leaving):
             task.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+def _caller(request: Request, key: Key | None) -> str:
+    """Return whose share of the server a request uses."""
+    if key is not None:
+        return key.name
+    return f"http {request.client.host}" if request.client is not None else "http"
 
 
 async def _gone(request: Request) -> None:

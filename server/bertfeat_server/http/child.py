@@ -15,7 +15,6 @@ from bertfeat_server.access.keys import KeyRing
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.http.app import App
 from bertfeat_server.http.guard import Guard
-from bertfeat_server.inside import Inside
 from bertfeat_server.logs import set_up
 from bertfeat_server.parent import Parent
 
@@ -59,10 +58,9 @@ def listen(host: str, port: int) -> socket.socket:
 async def _serve(
     parent: Parent, config: ServerConfig, keys: KeyRing | None, listener: socket.socket
 ) -> None:
-    frontend = parent.settings["frontend"]
-    transport = Inside(frontend, parent.settings["token"])
+    frontend, token = parent.settings["frontend"], parent.settings["token"]
     async with AsyncClient(
-        frontend, timeout_s=config.default_timeout_s, transport=transport
+        frontend, timeout_s=config.default_timeout_s, header={"token": token}
     ) as client:
         app = App(client, Guard(config, config.host, keys))
         server = uvicorn.Server(uvicorn.Config(

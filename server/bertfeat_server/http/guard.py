@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from bertfeat_server.access.keys import Key, KeyRing
 from bertfeat_server.http.problems import Problem
-from bertfeat_server.settings.http import Http, is_loopback
+from bertfeat_server.settings.http import Http
+from bertfeat_server.settings.security import is_loopback
 
 JSON = "application/json"
 

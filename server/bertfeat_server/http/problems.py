@@ -70,6 +70,7 @@ TEI_STATUS = {"invalid_request": 422, "internal_error": 424, "deadline_exceeded"
 STATUS: dict[type[errors.ClientError], tuple[int, str]] = {
     errors.InvalidRequest: (400, "invalid_request"),
     errors.NotFound: (404, "not_found"),
+    errors.Unauthorized: (401, "unauthorized"),
     errors.Forbidden: (403, "forbidden"),
     errors.Overloaded: (429, "overloaded"),
     errors.DeadlineExceeded: (504, "deadline_exceeded"),

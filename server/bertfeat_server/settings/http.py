@@ -1,9 +1,8 @@
-"""The HTTP side, and who may ask."""
+"""The HTTP side."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from ipaddress import ip_address
 
 from bertfeat_server.settings.group import Group, option
 
@@ -13,7 +12,7 @@ PACKAGES = ("starlette", "uvicorn", "msgspec", "orjson", "prometheus_client")
 
 @dataclass(frozen=True, kw_only=True)
 class Http(Group):
-    """HTTP's port and limits, keys."""
+    """HTTP's port and limits."""
 
     http_port: int | None = option(None, "HTTP port; 0 = off.", shown=str(DEFAULT_PORT))
     http_max_body_mb: float = option(32.0, "Largest body of an HTTP request.")
@@ -27,10 +26,6 @@ class Http(Group):
     cors_origin: tuple[str, ...] = option(
         (), "Origin whose pages may ask over HTTP; repeat for several.", metavar="URL", shown="none"
     )
-    api_key_file: str | None = option(
-        None, "API keys of callers (see docs/http.md).", metavar="FILE", shown="anybody may ask"
-    )
-    insecure: bool = option(False, "Listen on a public address without keys.")
 
     @property
     def http(self) -> int | None:
@@ -56,11 +51,3 @@ class Http(Group):
         for origin in self.cors_origin:
             if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
                 yield f"cors_origin={origin!r} is not like https://example.org"
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether an address or name is reached from this machine only."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
