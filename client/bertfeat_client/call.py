@@ -36,6 +36,7 @@ class Ask:
         model: the model's name, None for the server's default.
         max_rows: texts of one request.
         in_flight: requests under way at a time, None for the client's own number.
+        priority: its share of a busy server, None for the normal one.
     """
 
     op: str
@@ -43,14 +44,16 @@ class Ask:
     model: str | None = None
     max_rows: int | None = None
     in_flight: int | None = None
+    priority: str | None = None
 
     @classmethod
     def encode(cls, options: EncodeKeywords, op: str = "encode") -> "Ask":
         """Return the operation that these keywords ask for."""
         wire = wire_options(options, EncodeKeywords.__annotations__)
-        model, is_ragged = wire.pop("model", None), str(wire.get("pooling")).lower() == "none"
-        ragged_rows = MAX_RAGGED_ROWS if is_ragged or op == "tokens" else None
-        return cls(op, lambda rows: wire, model, ragged_rows)
+        model, priority = wire.pop("model", None), wire.pop("priority", None)
+        is_ragged = op == "tokens" or str(wire.get("pooling")).lower() == "none"
+        max_rows = MAX_RAGGED_ROWS if is_ragged else None
+        return cls(op, lambda rows: wire, model, max_rows, priority=priority)
 
     @property
     def may_probe(self) -> bool:
@@ -67,6 +70,8 @@ class Ask:
     def message(self, rows: Rows) -> Message:
         """Return the request for rows."""
         header = {"op": self.op, "model": self.model, "options": dict(self.options(rows))}
+        if self.priority is not None:
+            header["priority"] = self.priority
         return Message(header, rows.items)
 
 

@@ -25,6 +25,7 @@ class EncodeKeywords(TypedDict, total=False):
         prompt: text put before each text.
         prompt_name: the model's prompt of that name.
         max_seq_len: tokens read of each text.
+        priority: ``high``, ``normal`` or ``low``: your share of a busy server, 4 : 1 : 1/4.
     """
 
     model: str | None
@@ -39,6 +40,7 @@ class EncodeKeywords(TypedDict, total=False):
     prompt: str | None
     prompt_name: str | None
     max_seq_len: int | None
+    priority: str | None
 
 
 def wire_options(options: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

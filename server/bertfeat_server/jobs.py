@@ -4,6 +4,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bertfeat_server.shares import Flow
+
 
 class Key(NamedTuple):
     """What rows must share to be computed together.
@@ -25,7 +27,7 @@ class Job:
 
     Attributes:
         ticket: its number.
-        caller: whose request it is; callers take turns.
+        flow: whose request it is; flows take turns.
         key: what its rows are merged by.
         costs: estimated tokens of each row.
         deadline: time after which nobody waits for it.
@@ -37,7 +39,7 @@ class Job:
     """
 
     ticket: int
-    caller: bytes
+    flow: Flow
     key: Key
     costs: Sequence[int]
     deadline: float
@@ -75,6 +77,7 @@ class Batch:
         parts: in the order of its rows.
         tokens: estimated tokens of all rows.
         losses: how often these very rows, as a batch, were lost with a worker.
+        places: where each row is among those that the worker was sent, if some were equal.
         worker: who has it.
         taken_at: when the worker got it.
     """
@@ -84,6 +87,7 @@ class Batch:
     parts: list[Part]
     tokens: int
     losses: int = 0
+    places: list[int] | None = None
     worker: str = ""
     taken_at: float = 0.0
 

@@ -1,76 +1,103 @@
-"""The rows that wait for one key, given out to callers and their requests in turn."""
+"""The rows that wait for one key, given out to flows and their requests in turn."""
 
+import heapq
+import itertools
 from collections import OrderedDict
 
 from bertfeat_server.jobs import Job, Part
+from bertfeat_server.shares import Flow, Shares
+
+_numbers = itertools.count()
 
 
 class Lane:
     """The waiting jobs of one key: either all whole ones or none.
 
-    Every caller gets one row per turn, and a caller's requests take turns within it: a request of
-    few texts is soon through, however many texts others sent before.
+    The flow that has had least gives the next row, and its requests take turns within it: a request
+    of few texts is soon through, however many texts the same or other callers sent before.
 
     Args:
         since: when it began to wait.
+        shares: what each flow has had, in all lanes together.
 
     Attributes:
         tokens: estimated tokens that wait.
     """
 
-    def __init__(self, since: float) -> None:
+    def __init__(self, since: float, shares: Shares) -> None:
         self.since = since
         self.tokens = 0
-        self._turns: OrderedDict[bytes, OrderedDict[int, Job]] = OrderedDict()
+        self._shares = shares
+        self._jobs: dict[Flow, OrderedDict[int, Job]] = {}
+        # One entry counts for each flow; those that are outdated go, or are mended, at the top.
+        self._next_up: list[tuple[float, int, Flow]] = []
+        self._entries: dict[Flow, int] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._turns)
+        return bool(self._jobs)
 
     def add(self, job: Job) -> None:
         """Let a job wait."""
-        self._turns.setdefault(job.caller, OrderedDict())[job.ticket] = job
+        if job.flow not in self._jobs:
+            present = self.time() if self else None
+            self._jobs[job.flow] = OrderedDict()
+            self._push(self._shares.enter(job.flow, present), job.flow)
+        self._jobs[job.flow][job.ticket] = job
         self.tokens += job.waiting
 
     def remove(self, job: Job) -> None:
         """Take out a job, if it still waits."""
-        jobs = self._turns.get(job.caller)
+        jobs = self._jobs.get(job.flow)
         if jobs is None or jobs.pop(job.ticket, None) is None:
             return
         self.tokens -= job.waiting
-        if not jobs:
-            del self._turns[job.caller]
+        self._leave_if_empty(job.flow)
 
     def due(self, now: float, max_tokens: int, max_wait_s: float) -> bool:
         """Say whether a batch is worth taking: full, or waited for long enough."""
         return self.tokens >= max_tokens or now >= self.since + max_wait_s
 
+    def time(self) -> float:
+        """Return the virtual time of the flow that is next; the lane is not empty."""
+        while True:
+            time, number, flow = self._next_up[0]
+            counts, now = self._entries.get(flow) == number, self._shares.time_of(flow)
+            if counts and time >= now:
+                return time
+            heapq.heappop(self._next_up)
+            if counts:
+                self._push(now, flow)
+
     def take(self, max_tokens: int) -> list[Part]:
         """Take the next batch's rows, in turns, at least one and else within the budget."""
         starts: dict[int, tuple[Job, int]] = {}
         left = max_tokens
-        while self._turns:
-            job = self._next()
+        while self._jobs:
+            start, job = self.time(), self._next()
             cost = job.costs[job.taken]
             if cost > left and starts:
                 break
             left -= cost
             starts.setdefault(job.ticket, (job, job.taken))
+            self._shares.charge(job.flow, start, cost)
             self._take_row(job, cost)
         return [Part(job, start, job.taken) for job, start in starts.values()]
 
     def take_whole(self) -> Part:
         """Take all rows of the job whose turn it is."""
-        job = self._next()
+        start, job = self.time(), self._next()
+        self._shares.charge(job.flow, start, job.waiting)
         self.remove(job)
         job.taken, job.waiting = len(job.costs), 0
         return Part(job, 0, len(job.costs))
 
     def _next(self) -> Job:
-        jobs = next(iter(self._turns.values()))
-        return next(iter(jobs.values()))
+        """Return the job whose turn it is, once :meth:`time` has mended the top."""
+        flow = self._next_up[0][2]
+        return next(iter(self._jobs[flow].values()))
 
     def _take_row(self, job: Job, cost: int) -> None:
-        jobs = self._turns[job.caller]
+        jobs = self._jobs[job.flow]
         job.taken += 1
         job.waiting -= cost
         self.tokens -= cost
@@ -78,7 +105,12 @@ class Lane:
             del jobs[job.ticket]
         else:
             jobs.move_to_end(job.ticket)
-        if jobs:
-            self._turns.move_to_end(job.caller)
-        else:
-            del self._turns[job.caller]
+        self._leave_if_empty(job.flow)
+
+    def _leave_if_empty(self, flow: Flow) -> None:
+        if not self._jobs[flow]:
+            del self._jobs[flow], self._entries[flow]
+
+    def _push(self, time: float, flow: Flow) -> None:
+        number = self._entries[flow] = next(_numbers)
+        heapq.heappush(self._next_up, (time, number, flow))

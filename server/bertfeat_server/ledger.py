@@ -11,6 +11,7 @@ from bertfeat_client.protocol import Message
 from bertfeat_server.jobs import Batch, Job, Key, Part
 from bertfeat_server.replies import Piece, Reply, error_reply
 from bertfeat_server.requests import Request
+from bertfeat_server.shares import Flow
 
 RECENT = 1000
 """Answers whose times are told together."""
@@ -35,6 +36,19 @@ class Entry:
             "total_ms": now - self.opened_at,
         }  # fmt: skip
         return {name: round(1000 * seconds, 3) for name, seconds in spans.items()}
+
+
+def distinct(items: list[Any]) -> tuple[list[Any], list[int] | None]:
+    """Return each item once, and for every item its place among these; None if all differ."""
+    unique: list[Any] = []
+    first: dict[Any, int] = {}
+    places = []
+    for item in items:
+        place = first.setdefault(item if isinstance(item, str) else (repr(item),), len(unique))
+        if place == len(unique):
+            unique.append(item)
+        places.append(place)
+    return unique, places if len(unique) < len(items) else None
 
 
 class Ledger:
@@ -74,7 +88,13 @@ class Ledger:
         self._entries[ticket] = Entry(caller, request, reply, deadline, now)
         self._tickets[caller, request.id] = ticket
         return Job(
-            ticket, share, request.key, request.costs, deadline, request.whole, request.retry
+            ticket,
+            Flow(share, request.priority),
+            request.key,
+            request.costs,
+            deadline,
+            request.whole,
+            request.retry,
         )
 
     def message(self, batch: Batch, now: float) -> Message:
@@ -88,10 +108,14 @@ class Ledger:
             "options": request.options,
             "timeout_ms": int(1000 * (max(entry.deadline for entry in entries) - now)),
         }  # fmt: skip
+        if request.items is None:
+            return Message(header)
         items: list[Any] = []
         for part, entry in zip(batch.parts, entries, strict=True):
             items += (entry.request.items or [])[part.start : part.stop]
-        return Message(header, items if request.items is not None else None)
+        if not request.whole:
+            items, batch.places = distinct(items)
+        return Message(header, items)
 
     def entry(self, part: Part) -> Entry:
         """Return the entry of a part that the scheduler gave out."""

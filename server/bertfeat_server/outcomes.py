@@ -9,7 +9,7 @@ from bertfeat_client.protocol import Message
 from bertfeat_server.control import Control
 from bertfeat_server.jobs import Batch
 from bertfeat_server.ledger import Ledger
-from bertfeat_server.replies import cut
+from bertfeat_server.replies import cut, repeated
 from bertfeat_server.scheduler import Scheduler
 
 LOST = (
@@ -34,6 +34,8 @@ class Outcomes:
     def computed(self, batch: Batch, result: Message, now: float) -> None:
         """Deliver a batch's rows; a result that makes no sense is as good as a lost worker."""
         try:
+            if batch.places is not None:
+                result = repeated(result, batch.places)
             pieces = cut(result, [part.stop - part.start for part in batch.parts])
         except (errors.MalformedMessage, ValueError, TypeError, AttributeError) as error:
             logger.error("worker %s answered rubbish: %s", batch.worker, error)

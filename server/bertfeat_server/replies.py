@@ -1,7 +1,7 @@
 """From workers' results back to one reply for each request: cut, renumbered, joined in order."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,6 +100,34 @@ def cut(result: Message, counts: list[int]) -> list[Piece]:
         pieces.append(Piece(message, own))
         start += count
     return pieces
+
+
+def repeated(result: Message, places: Sequence[int]) -> Message:
+    """Give every row of a batch its own in place of the result's rows, which are of distinct items.
+
+    Args:
+        result: one row for each distinct item.
+        places: where each row of the batch is among them.
+
+    Raises:
+        MalformedMessage: the result does not have these rows.
+    """
+    check_rows(result, max(places) + 1)
+    rows, arrays = np.asarray(places), {}
+    for name, array in result.arrays.items():
+        if name in result.ragged:
+            parts = np.split(array, np.cumsum(result.arrays["lengths"])[:-1])
+            arrays[name] = np.concatenate([parts[place] for place in places])
+        else:
+            arrays[name] = array[rows]
+    errors = _numbered(result)
+    header = result.header | {
+        "row_errors": {
+            str(row): errors[place] for row, place in enumerate(places) if place in errors
+        }
+    }
+    items = None if result.items is None else [result.items[place] for place in places]
+    return Message(header, items, arrays, result.ragged, result.bfloat16)
 
 
 def check_rows(result: Message, rows: int) -> None:

@@ -10,6 +10,7 @@ from bertfeat_client.protocol import Message
 from bertfeat_server.backend import INDEX_OPS, MODEL_OPS
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.jobs import Key
+from bertfeat_server.shares import PRIORITIES
 
 CHANGES_INDEX = ("index_add", "index_delete")
 MAX_ID_CHARS = 200
@@ -34,6 +35,7 @@ class Request:
         costs: estimated tokens of each row.
         row_errors: row to wire error of the refused ones.
         timeout_s: how long somebody waits for it.
+        priority: one of ``PRIORITIES``.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Request:
     costs: list[int]
     row_errors: dict[int, dict[str, Any]]
     timeout_s: float
+    priority: str = "normal"
 
     @property
     def whole(self) -> bool:
@@ -80,7 +83,7 @@ def parse(message: Message, config: ServerConfig, max_seq_len: Mapping[str, int]
     costs, row_errors = _weigh(items, config.max_text_chars, cap)
     return Request(
         request_id(header), op, model, options, Key(model, op, _canonical(options, op)), items,
-        costs, row_errors, _timeout_s(header, config),
+        costs, row_errors, _timeout_s(header, config), _priority(header),
     )  # fmt: skip
 
 
@@ -147,6 +150,13 @@ def _timeout_s(header: Mapping[str, Any], config: ServerConfig) -> float:
             f"timeout_ms: expected a number up to {MAX_TIMEOUT_MS}, got {timeout_ms!r:.60}"
         )
     return float(timeout_ms) / 1000
+
+
+def _priority(header: Mapping[str, Any]) -> str:
+    priority = header.get("priority") or "normal"
+    if not isinstance(priority, str) or priority not in PRIORITIES:
+        raise InvalidRequest(f"priority={priority!r:.60} is none of {', '.join(PRIORITIES)}")
+    return priority
 
 
 def _weigh(

@@ -1,9 +1,9 @@
 """Which rows of which requests a worker computes next: pure state, time is an argument.
 
 It knows no sockets, no texts and no clock.  Rows of many requests with one key travel together
-within a token budget; callers take turns; what nobody waits for any more is never taken.  A batch
-that was lost with its worker is tried once more as it was, then each of its rows alone; only a row
-that was alone at two losses is refused.
+within a token budget; callers share the tokens by their priorities; what nobody waits for any more
+is never taken.  A batch that was lost with its worker is tried once more as it was, then each of
+its rows alone; only a row that was alone at two losses is refused.
 """
 
 import heapq
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from bertfeat_client.errors import Overloaded
 from bertfeat_server.jobs import Batch, Job, Key, Part
 from bertfeat_server.lanes import Lane
+from bertfeat_server.shares import Shares
 
 MAX_LOSSES = 2
 FIRST_RATE = 2000.0
@@ -42,6 +43,7 @@ class Scheduler:
         self.jobs: dict[int, Job] = {}
         self.in_flight: dict[int, Batch] = {}
         self._lanes: OrderedDict[tuple[Key, bool], Lane] = OrderedDict()
+        self._shares = Shares()
         self._again: deque[Batch] = deque()
         self._deadlines: list[tuple[float, int]] = []
         self._numbers = itertools.count(first)
@@ -70,7 +72,7 @@ class Scheduler:
         self._note_deadline(job)
         lane = self._lanes.get((job.key, job.whole))
         if lane is None:
-            lane = self._lanes[job.key, job.whole] = Lane(now)
+            lane = self._lanes[job.key, job.whole] = Lane(now, self._shares)
         lane.add(job)
 
     def retry_after_s(self) -> float:
@@ -176,17 +178,24 @@ class Scheduler:
         return None
 
     def _take_waiting(self, serves: Callable[[Key], bool], now: float) -> Batch | None:
-        for (key, whole), lane in self._lanes.items():
-            due = whole or lane.due(now, self.max_batch_tokens, self.max_wait_s)
-            if due and serves(key):
-                before = lane.tokens
-                parts = [lane.take_whole()] if whole else lane.take(self.max_batch_tokens)
-                taken = before - lane.tokens
-                self.queued_tokens -= taken
-                self._lanes.move_to_end((key, whole))
-                self._drop_if_empty(key, whole)
-                return Batch(next(self._numbers), key, parts, taken)
-        return None
+        due = [
+            (lane.time(), number, kind)
+            for number, (kind, lane) in enumerate(self._lanes.items())
+            if serves(kind[0])
+            and (kind[1] or lane.due(now, self.max_batch_tokens, self.max_wait_s))
+        ]
+        if not due:
+            return None
+        present, _, (key, whole) = min(due)
+        self._shares.advance(present)
+        lane = self._lanes[key, whole]
+        before = lane.tokens
+        parts = [lane.take_whole()] if whole else lane.take(self.max_batch_tokens)
+        taken = before - lane.tokens
+        self.queued_tokens -= taken
+        self._lanes.move_to_end((key, whole))
+        self._drop_if_empty(key, whole)
+        return Batch(next(self._numbers), key, parts, taken)
 
     def _drop_if_empty(self, key: Key, whole: bool) -> None:
         if not self._lanes[key, whole]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bertfeat_client.errors import InternalError, MalformedMessage
 from bertfeat_client.protocol import Message, decode_message, encode_message
-from bertfeat_server.replies import Reply, cut
+from bertfeat_server.replies import Reply, cut, repeated
 
 
 def dense(rows, **header):
@@ -62,6 +62,22 @@ def test_ragged_rows_are_cut_by_their_lengths():
     assert first.message.arrays["vectors"][:, 0].tolist() == [0, 1]
     assert second.message.arrays["vectors"][:, 0].tolist() == [2, 3, 4]
     assert (first.message.items, second.message.items) == ([["t2"] * 2, []], [["t3"] * 3])
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_rows_of_equal_items_are_each_given_back(wanted):
+    distinct = list(dict.fromkeys(wanted))
+    places = [distinct.index(n) for n in wanted]
+    once, every = ragged(distinct), repeated(ragged(distinct), places)
+    starts = np.cumsum([0, *distinct])
+    expected = [once.arrays["vectors"][starts[p] : starts[p] + distinct[p]] for p in places]
+    np.testing.assert_array_equal(every.arrays["vectors"], np.concatenate(expected))
+    assert every.arrays["lengths"].tolist() == wanted
+    assert every.items == [[f"t{n}"] * n for n in wanted]
+    np.testing.assert_array_equal(
+        repeated(dense(distinct), places).arrays["vectors"], dense(wanted).arrays["vectors"]
+    )
 
 
 def test_row_errors_go_to_the_request_and_name_its_own_row():

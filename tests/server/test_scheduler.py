@@ -7,6 +7,7 @@ import pytest
 from bertfeat_client.errors import Overloaded
 from bertfeat_server.jobs import Job, Key
 from bertfeat_server.scheduler import Scheduler
+from bertfeat_server.shares import SPARE_FLOWS, Flow, Shares
 
 ENCODE = Key("m", "encode", "{}")
 OTHER = Key("m", "encode", '{"layers":-2}')
@@ -14,8 +15,8 @@ SEARCH = Key("", "search", "{}")
 tickets = itertools.count(1)
 
 
-def job(costs, caller=b"a", key=ENCODE, deadline=1e9, **more) -> Job:
-    return Job(next(tickets), caller, key, costs, deadline, **more)
+def job(costs, caller=b"a", key=ENCODE, deadline=1e9, priority="normal", **more) -> Job:
+    return Job(next(tickets), Flow(caller, priority), key, costs, deadline, **more)
 
 
 def queue(*jobs, max_batch_tokens=100, max_queue_tokens=10**9, max_wait_s=0.0, now=0.0):
@@ -92,6 +93,51 @@ def test_lanes_take_turns_so_that_no_key_starves():
     bulk, other = job([100] * 100), job([100], key=OTHER)
     scheduler = queue(bulk, other)
     assert [take(scheduler).key for _ in range(3)] == [ENCODE, OTHER, ENCODE]
+
+
+def test_a_callers_short_request_with_other_options_is_next_whatever_its_bulk_has_had():
+    bulk = job([100] * 100)
+    scheduler = queue(bulk)
+    for _ in range(10):
+        take(scheduler)
+    scheduler.add(job([1], key=OTHER), 0.0)
+    assert OTHER in {take(scheduler).key for _ in range(2)}
+
+
+def test_shares_are_counted_in_tokens_not_in_texts():
+    long, short = job([20] * 100, b"long"), job([2] * 1000, b"short")
+    batch = take(queue(long, short))
+    tokens = {part.job.ticket: part.tokens for part in batch.parts}
+    assert abs(tokens[long.ticket] - tokens[short.ticket]) <= 20
+
+
+def test_high_priority_comes_first_and_low_is_served_all_the_same():
+    high, normal, low = (job([10] * 500, priority=name) for name in ("high", "normal", "low"))
+    scheduler, tokens = queue(low, normal, high), {}
+    for _ in range(42):
+        for part in take(scheduler).parts:
+            tokens[part.job.ticket] = tokens.get(part.job.ticket, 0) + part.tokens
+    shares = [tokens[each.ticket] / 4200 for each in (high, normal, low)]
+    assert shares == pytest.approx([16 / 21, 4 / 21, 1 / 21], abs=0.02)
+
+
+def test_who_was_away_has_saved_nothing_up():
+    busy, back = job([10] * 1000, b"busy"), job([10] * 1000, b"back")
+    scheduler = queue(job([10], b"back"), busy)
+    for _ in range(20):
+        take(scheduler)
+    scheduler.add(back, 0.0)
+    tokens = {part.job.ticket: part.tokens for part in take(scheduler).parts}
+    assert tokens[busy.ticket] >= 40
+
+
+def test_flows_that_are_done_are_forgotten():
+    shares = Shares()
+    for number in range(5 * SPARE_FLOWS):
+        flow = Flow(str(number).encode(), "normal")
+        shares.charge(flow, shares.enter(flow, None), 10)
+        shares.advance(20.0 * number)
+    assert len(shares._times) <= SPARE_FLOWS + 1
 
 
 def test_a_worker_gets_only_what_it_serves():

@@ -11,6 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from bertfeat_client.errors import Overloaded
 from bertfeat_server.jobs import Job, Key
 from bertfeat_server.scheduler import Scheduler
+from bertfeat_server.shares import PRIORITIES, Flow
 
 BUDGET, QUEUE = 64, 600
 KEYS = [Key("m", "encode", "{}"), Key("m", "encode", '{"layers":-2}'), Key("", "search", "{}")]
@@ -33,17 +34,26 @@ class Traffic(RuleBasedStateMachine):
     @rule(
         costs=st.lists(st.integers(1, 90), min_size=1, max_size=20),
         caller=st.sampled_from([b"a", b"b", b"c"]),
+        priority=st.sampled_from(list(PRIORITIES)),
         key=st.sampled_from(KEYS[:2]),
         patience=st.integers(1, 30),
     )
-    def add(self, costs, caller, key, patience):
-        self._add(Job(next(self.tickets), caller, key, costs, self.now + patience))
+    def add(self, costs, caller, priority, key, patience):
+        self._add(Job(next(self.tickets), Flow(caller, priority), key, costs, self.now + patience))
 
     @rule(rows=st.integers(0, 5), retry=st.booleans(), patience=st.integers(1, 30))
     def add_whole(self, rows, retry, patience):
         deadline = self.now + patience
         self._add(
-            Job(next(self.tickets), b"a", KEYS[2], [10] * rows, deadline, whole=True, retry=retry)
+            Job(
+                next(self.tickets),
+                Flow(b"a", "normal"),
+                KEYS[2],
+                [10] * rows,
+                deadline,
+                whole=True,
+                retry=retry,
+            )
         )
 
     def _add(self, job):
@@ -156,7 +166,9 @@ TestTraffic.settings = settings(max_examples=150, stateful_step_count=40, deadli
 def test_rows_of_a_request_are_taken_in_their_order(requests):
     scheduler = Scheduler(BUDGET, 10**9)
     for ticket, costs in enumerate(requests):
-        scheduler.add(Job(ticket, str(ticket % 3).encode(), KEYS[0], costs, 1e9), 0.0)
+        scheduler.add(
+            Job(ticket, Flow(str(ticket % 3).encode(), "normal"), KEYS[0], costs, 1e9), 0.0
+        )
     seen = {ticket: [] for ticket in range(len(requests))}
     while batch := scheduler.take("w", lambda key: True, 0.0):
         for part in batch.parts:
@@ -170,12 +182,40 @@ def test_a_new_caller_is_in_the_next_batch_if_all_callers_fit_in_one(bulk, cost,
     callers = BUDGET // cost - 1
     scheduler = Scheduler(BUDGET, 10**9)
     for number in range(min(bulk, callers)):
-        scheduler.add(Job(number, str(number).encode(), KEYS[0], [cost] * 500, 1e9), 0.0)
+        scheduler.add(
+            Job(number, Flow(str(number).encode(), "normal"), KEYS[0], [cost] * 500, 1e9), 0.0
+        )
     for _ in range(before):
         scheduler.take("w", lambda key: True, 0.0)
-    scheduler.add(Job(999, b"new", KEYS[0], [cost], 1e9), 0.0)
+    scheduler.add(Job(999, Flow(b"new", "normal"), KEYS[0], [cost], 1e9), 0.0)
     batch = scheduler.take("w", lambda key: True, 0.0)
     assert 999 in {part.job.ticket for part in batch.parts}
+
+
+@given(
+    flows=st.lists(
+        st.tuples(st.sampled_from(list(PRIORITIES)), st.integers(1, BUDGET), st.integers(0, 1)),
+        min_size=2,
+        max_size=6,
+    ),
+    batches=st.integers(1, 60),
+)
+@settings(max_examples=150, deadline=None)
+def test_flows_that_wait_share_the_tokens_by_their_weights(flows, batches):
+    """Two waiting flows differ by at most the largest text of each, divided by its weight."""
+    scheduler = Scheduler(BUDGET, 10**9)
+    for number, (priority, cost, key) in enumerate(flows):
+        flow = Flow(str(number).encode(), priority)
+        scheduler.add(Job(number, flow, KEYS[key], [cost] * 5000, 1e9), 0.0)
+    had = Counter()
+    for _ in range(batches):
+        for part in scheduler.take("w", lambda key: True, 0.0).parts:
+            had[part.job.ticket] += part.tokens
+    times = [had[n] / PRIORITIES[priority] for n, (priority, _, _) in enumerate(flows)]
+    # within a batch only flows of its key are served, beyond their turn by at most the batch
+    slack = [max(cost, BUDGET) / PRIORITIES[priority] for priority, cost, _ in flows]
+    for one, other in itertools.combinations(range(len(flows)), 2):
+        assert abs(times[one] - times[other]) <= slack[one] + slack[other]
 
 
 @pytest.mark.parametrize("bad", [0, 3, 7])
@@ -184,7 +224,7 @@ def test_a_new_caller_is_in_the_next_batch_if_all_callers_fit_in_one(bulk, cost,
 def test_one_poisonous_text_costs_its_neighbours_nothing(bad, costs):
     """A worker dies whenever it gets the bad text; all others must be served all the same."""
     scheduler = Scheduler(BUDGET, 10**9)
-    scheduler.add(Job(1, b"a", KEYS[0], costs, 1e9), 0.0)
+    scheduler.add(Job(1, Flow(b"a", "normal"), KEYS[0], costs, 1e9), 0.0)
     served, refused, deaths = [], [], 0
     while batch := scheduler.take("w", lambda key: True, 0.0):
         rows = [row for part in batch.parts for row in range(part.start, part.stop)]
