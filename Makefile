@@ -22,7 +22,7 @@ SERVE_PACKAGES := ".[serve]"
 DEV_PACKAGES := ".[dev]"
 endif
 
-.PHONY: demo test slow test-lowest test-wheel wheel resolve lock bench bench-growth clean
+.PHONY: demo test slow chaos fuzz test-lowest test-wheel wheel resolve lock bench bench-growth clean
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/python examples/demo.py
@@ -35,6 +35,13 @@ test: $(DEV)/.installed
 
 slow: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest -m slow
+
+# Ten minutes of load on a server whose processes are killed; a million malformed messages.
+chaos: $(DEV)/.installed
+	BERTFEAT_CHAOS_S=600 $(DEV)/bin/python -m pytest -m slow -s tests/server/test_chaos.py
+
+fuzz: $(DEV)/.installed
+	BERTFEAT_FUZZ=1000000 $(DEV)/bin/python -m pytest -m slow -s tests/server/test_fuzz.py
 
 # The quick tests with the lowest version of every package that setup.py allows; the oracles, which
 # ask for newer ones, are left out.

@@ -26,6 +26,8 @@ from bertfeat_server.scheduler import Scheduler
 
 LATE = "the request's time was over before it was computed"
 WATCH_S = 1.0
+SLOWEST_S, SLOWER = 30.0, 20.0
+"""A batch may take so long and so many times what is expected; first ones are also compiled."""
 logger = logging.getLogger(__name__)
 
 
@@ -52,7 +54,7 @@ class Dispatcher:
         self.scheduler = Scheduler(
             config.max_batch_tokens, config.max_queue_tokens, config.max_wait_ms / 1000, first
         )
-        self.roster = Roster(config.worker_timeout_s)
+        self.roster = Roster()
         self.ledger = Ledger(self.outbox.to_client)
         self.control = Control(config, admission, backend, now)
         self.outcomes = Outcomes(self.scheduler, self.ledger, self.control)
@@ -177,7 +179,9 @@ class Dispatcher:
             self.ledger.fail(job.ticket, error)
 
     def _hand_out(self, worker: Worker, batch: Batch, now: float) -> None:
-        self.roster.busy(worker.identity, batch.number, now)
+        patience_s = SLOWEST_S + SLOWER * self.scheduler.expected_s(batch)
+        until = now + min(patience_s, self.config.worker_timeout_s)
+        self.roster.busy(worker.identity, batch.number, until)
         self.outbox.to_worker(worker.identity, self.ledger.message(batch, now))
 
     def _end_batch(self, identity: str, message: Message, now: float) -> None:

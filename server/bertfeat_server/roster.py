@@ -23,7 +23,7 @@ class Worker:
         info: what it says of its model or index.
         seen_at: when it last said anything.
         batch: number of the batch it has.
-        busy_since: when it got it.
+        busy_until: when it must have answered it.
     """
 
     identity: str
@@ -34,7 +34,7 @@ class Worker:
     info: Mapping[str, Any]
     seen_at: float
     batch: int | None = None
-    busy_since: float = 0.0
+    busy_until: float = 0.0
 
     @property
     def state(self) -> str:
@@ -53,14 +53,12 @@ class Roster:
     """All processes behind the broker.
 
     Attributes:
-        busy_timeout_s: time that one batch may take.
         workers: identity to process.
         models: model to what its workers last said of it, also when none is left.
         max_seq_len: model to the tokens that it reads of a text.
         index: what the index process last said.
     """
 
-    busy_timeout_s: float
     workers: dict[str, Worker] = field(default_factory=dict)
     models: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     max_seq_len: dict[str, int] = field(default_factory=dict)
@@ -80,7 +78,7 @@ class Roster:
             info if isinstance(info, Mapping) else {},
             now,
             known.batch if known else None,
-            known.busy_since if known else 0.0,
+            known.busy_until if known else 0.0,
         )
         self.workers[identity] = worker
         if worker.ready:
@@ -102,10 +100,10 @@ class Roster:
         """Return the processes that wait for a batch."""
         return list(self._idle.values())
 
-    def busy(self, identity: str, batch: int, now: float) -> None:
-        """Note that a process got a batch."""
+    def busy(self, identity: str, batch: int, until: float) -> None:
+        """Note that a process got a batch, and until when it may take."""
         worker = self._idle.pop(identity)
-        worker.batch, worker.busy_since = batch, now
+        worker.batch, worker.busy_until = batch, until
 
     def free(self, identity: str) -> None:
         """Note that a process has answered."""
@@ -124,8 +122,8 @@ class Roster:
         for worker in self.workers.values():
             if worker.ready and now - worker.seen_at > SILENCE_S:
                 yield worker, f"said nothing for {SILENCE_S:.0f} s"
-            elif worker.batch is not None and now - worker.busy_since > self.busy_timeout_s:
-                yield worker, f"was busy with one batch for {self.busy_timeout_s:.0f} s"
+            elif worker.batch is not None and now > worker.busy_until:
+                yield worker, "was busy with one batch for far too long"
 
     def offers(self, op: str) -> bool:
         """Say whether any ready process serves an operation."""

@@ -81,6 +81,10 @@ class Scheduler:
         low, high = RETRY_AFTER_S
         return round(min(high, max(low, self.queued_tokens / (self._rate * workers))), 3)
 
+    def expected_s(self, batch: Batch) -> float:
+        """Estimate how long a worker takes for a batch."""
+        return batch.tokens / self._rate
+
     def cancel(self, ticket: int) -> bool:
         """Forget a job: its waiting rows are never taken, its running rows not given back."""
         job = self.jobs.pop(ticket, None)

@@ -20,7 +20,7 @@ DIM = 8
 
 
 def text_of(item) -> str:
-    return item if isinstance(item, str) else " ||| ".join(item)
+    return item if isinstance(item, str) else " ||| ".join(map(str, item))
 
 
 def vector_of(item, scale: float = 1.0) -> np.ndarray:
@@ -69,6 +69,10 @@ class FakeEncoder:
     def extract(self, items, layers=-1, return_errors=False, **unknown):
         refuse(unknown)
         for item in items:
+            if item is None:
+                error = InputError("expected a string, got NoneType")
+                yield TokenFeatures([], [], [], np.zeros((2, 0, DIM), np.float32), 0, error=error)
+                continue
             words = text_of(item).split()
             tokens = ["[CLS]", *words, "[SEP]"]
             ids = [None, *range(len(words)), None]
@@ -77,7 +81,7 @@ class FakeEncoder:
             yield TokenFeatures(tokens, offsets, ids, vectors.astype(np.float32), len(tokens))
 
     def score(self, items, raw=False):
-        return np.stack([vector_of(item)[:1] for item in items])
+        return np.array([vector_of(item or "")[0] for item in items], np.float32).reshape(-1, 1)
 
     def _obey(self, item, row):
         if item is None:

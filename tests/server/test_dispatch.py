@@ -135,13 +135,6 @@ def test_a_result_of_a_worker_that_was_given_up_is_ignored():
     assert stage.serve(1).reply.arrays["vectors"].tolist() == [[3]]
 
 
-def test_a_worker_that_is_busy_for_too_long_is_given_up_although_it_beats():
-    stage = Stage(worker_timeout_s=20).hello("w1").client()
-    for _ in range(15):
-        stage.worker("w1", op="heartbeat").pump(2)
-    assert stage.dispatcher.control.events.popleft()["identity"] == "w1"
-
-
 def test_a_loading_worker_may_be_silent_and_gets_no_batch():
     stage = Stage(default_timeout_s=999).hello(state="loading").client().pump(100)
     assert not stage.batches

@@ -28,6 +28,8 @@ from bertfeat_server.http.table import ROUTES
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}")
 PLACE = re.compile(r" - at `\$\.?(.*)`$")
+BODY_S = 30
+"""Time that a body may take to come: who sends slowly keeps a connection from others."""
 logger = logging.getLogger(__name__)
 
 
@@ -95,17 +97,24 @@ class App:
             Answer(content, problem.status_in(route.family)), headers | problem.headers
         )
 
+    async def _read(self, request: Request) -> bytes:
+        data = bytearray()
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > self.guard.max_body:
+                raise self.guard.too_large()
+        return bytes(data)
+
     async def _body(self, route: Route, request: Request) -> Any:
         if route.body is None:
             return None
-        chunks, size = [], 0
-        async for chunk in request.stream():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self.guard.max_body:
-                raise self.guard.too_large()
         try:
-            return msgspec.json.decode(b"".join(chunks), type=route.body)
+            async with asyncio.timeout(BODY_S):
+                data = await self._read(request)
+        except TimeoutError as error:
+            raise Problem(408, "timeout", f"the body did not come within {BODY_S} s") from error
+        try:
+            return msgspec.json.decode(data, type=route.body)
         except msgspec.ValidationError as error:
             place = PLACE.search(str(error))
             raise invalid(str(error), place[1] if place else None) from error

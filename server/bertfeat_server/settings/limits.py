@@ -24,7 +24,9 @@ class Limits(Group):
     max_text_chars: int = option(100_000, "Characters in one text at most.")
     default_timeout_s: float = option(60.0, "Time a request has unless it says otherwise.")
     worker_timeout_s: float = option(
-        120.0, "Time after which a worker that is still busy with one batch is replaced."
+        120.0,
+        "Time after which a worker that is still busy with one batch is replaced; sooner if the "
+        "batch is small.",
     )
     drain_timeout_s: float = option(30.0, "Time that running requests get when the server stops.")
 
