@@ -15,8 +15,10 @@ from bertfeat.errors import BertFeatError, ConfigError, TruncationWarning
 from bertfeat.extras import MissingExtra, require
 from bertfeat_client.errors import ClientError, ConnectTimeout
 from bertfeat_server.access.encryption import write_key_pair
-from bertfeat_server.ask import ask, port_of, reachable
+from bertfeat_server.ask import ask
 from bertfeat_server.config import ServerConfig
+from bertfeat_server.finding import YOURS, address, find
+from bertfeat_server.load_command import bench
 from bertfeat_server.logs import set_up
 from bertfeat_server.options import options_of
 from bertfeat_server.runfile import RunFile, running
@@ -26,7 +28,6 @@ from bertfeat_server.worker import WorkerSettings, serve
 
 STOP_S = 10.0
 logger = logging.getLogger(__name__)
-YOURS = "your only server on this machine"
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
@@ -91,31 +92,21 @@ def keygen(name: str, folder: str) -> None:
         click.echo(path)
 
 
-def _address(command: Any) -> Any:
-    endpoint = click.option(
-        "--endpoint", default="", show_default=YOURS, help="The server's endpoint."
-    )
-    port = click.option(
-        "--port", type=int, show_default=YOURS, help="The server's port on this machine."
-    )
-    return endpoint(port(command))
-
-
 @group.command()
-@_address
+@address
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def status(endpoint: str, port: int | None, as_json: bool) -> None:
     """Show how a running server does; on the same machine it needs no arguments."""
-    server = _find(endpoint, port)
+    server = find(endpoint, port)
     report = {"endpoint": server.endpoint} | ask(server.door, "status", token=server.token)
     click.echo(json.dumps(report) if as_json else status_table(report))
 
 
 @group.command()
-@_address
+@address
 def stop(endpoint: str, port: int | None) -> None:
     """Stop a server of yours: it answers what it has taken, then ends."""
-    server = _find(endpoint, port)
+    server = find(endpoint, port)
     ask(server.door, "stop", token=server.token)
     if server.pid and not _ended(server):
         raise ClientError(f"the server with pid {server.pid} was told to stop but has not ended")
@@ -128,7 +119,7 @@ def stop(endpoint: str, port: int | None) -> None:
 def worker(connect: str, model: str, **options: Any) -> None:
     """Add a worker to a running server, until it stops or this is interrupted."""
     set_up(options["log_level"], options["log_json"])
-    server = _find(connect, None)
+    server = find(connect, None)
     told = ask(server.door, "join", token=server.token)
     config = _config(told["config"] | {name: options[name] for name in ("device", "threads")})
     name = model or next(iter(config.models))
@@ -142,33 +133,14 @@ def worker(connect: str, model: str, **options: Any) -> None:
     serve(settings, lambda: click.echo(f"ready {settings.identity}"), signals=True)
 
 
+group.add_command(bench)
+
+
 def _config(options: dict[str, Any]) -> ServerConfig:
     try:
         return ServerConfig(**options)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-
-
-def _find(endpoint: str, port: int | None) -> RunFile:
-    """Return the server that is meant; without arguments the only one of this user here."""
-    servers = running()
-    if not endpoint and port is None:
-        if not servers:
-            raise ConnectTimeout("no server of yours runs on this machine; give --endpoint")
-        if len(servers) > 1:
-            listed = "\n".join(f"  --endpoint {s.endpoint}   (pid {s.pid})" for s in servers)
-            raise click.UsageError(f"several servers run here; choose one:\n{listed}")
-        return _local(servers[0])
-    for server in servers:
-        if server.endpoint == endpoint or (port and port_of(server.endpoint) == port):
-            return _local(server)
-    endpoint = endpoint or f"tcp://127.0.0.1:{port}"
-    return RunFile(0, endpoint, "", endpoint)
-
-
-def _local(server: RunFile) -> RunFile:
-    endpoint = reachable(server.endpoint)
-    return RunFile(server.pid, endpoint, server.token, server.door or endpoint)
 
 
 def _ended(server: RunFile) -> bool:
