@@ -141,8 +141,17 @@ class Broker:
             self._dispatcher.worker_gone(command["identity"], command["reason"], time.monotonic())
         elif command["command"] == "drain":
             self._dispatcher.drain(time.monotonic())
+        elif command["command"] == "reload":
+            self._reload(ServerConfig.from_dict(command["config"]))
         elif command["command"] == "end":
             self._going = False
+
+    def _reload(self, config: ServerConfig) -> None:
+        set_up(config.log_level, config.log_json)
+        try:
+            self._dispatcher.reload(config)
+        except ConfigError as error:
+            logger.error("the keys stay as they are: %s", error)
 
     def _send(self) -> None:
         outbox = self._dispatcher.outbox

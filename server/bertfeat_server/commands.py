@@ -21,9 +21,11 @@ from bertfeat_server.finding import YOURS, address, find
 from bertfeat_server.load_command import bench
 from bertfeat_server.logs import set_up
 from bertfeat_server.options import options_of
+from bertfeat_server.options_file import Repeatable, config_option, parameters_again
 from bertfeat_server.runfile import RunFile, running
 from bertfeat_server.supervisor import Supervisor
 from bertfeat_server.texts import status_table, summary
+from bertfeat_server.watching import watch
 from bertfeat_server.worker import WorkerSettings, serve
 
 STOP_S = 10.0
@@ -57,7 +59,8 @@ def group() -> None:
     """
 
 
-@group.command()
+@group.command(cls=Repeatable)
+@config_option
 @options_of(ServerConfig)
 def start(**options: Any) -> None:
     """Start a server; it prints one line beginning "ready" when it is.
@@ -76,7 +79,7 @@ def start(**options: Any) -> None:
             click.echo(summary(config, endpoint, info), err=True)
         click.echo(f"ready {endpoint}")
 
-    Supervisor(config).run(on_ready)
+    Supervisor(config, lambda: ServerConfig(**parameters_again())).run(on_ready)
 
 
 @group.command()
@@ -95,11 +98,18 @@ def keygen(name: str, folder: str) -> None:
 @group.command()
 @address
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-def status(endpoint: str, port: int | None, as_json: bool) -> None:
+@click.option("--watch", "watching", is_flag=True, help="Show it anew every second.")
+def status(endpoint: str, port: int | None, as_json: bool, watching: bool) -> None:
     """Show how a running server does; on the same machine it needs no arguments."""
     server = find(endpoint, port)
-    report = {"endpoint": server.endpoint} | ask(server.door, "status", token=server.token)
-    click.echo(json.dumps(report) if as_json else status_table(report))
+
+    def report() -> dict[str, Any]:
+        return {"endpoint": server.endpoint} | ask(server.door, "status", token=server.token)
+
+    if watching:
+        require("bertfeat-serve status --watch", "rich")
+        watch(report, every_s=1.0)
+    click.echo(json.dumps(report()) if as_json else status_table(report()))
 
 
 @group.command()

@@ -51,6 +51,7 @@ class Control:
     Attributes:
         events: what the supervisor is to be told.
         lost: batches lost with their worker.
+        config: the settings that are told.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Control:
     ) -> None:
         self.events: deque[dict[str, Any]] = deque()
         self.lost = self._done = self._rows = self._tokens = 0
-        self._config, self._admission, self._backend = config, admission, backend
+        self.config, self._admission, self._backend = config, admission, backend
         self._began = now
         self._answers: dict[str, Callable[[Asked], dict[str, Any]]] = {
             "info": self._info, "status": self._status, "stop": self._stop, "join": self._join,
@@ -83,7 +84,7 @@ class Control:
         self._tokens += batch.tokens
 
     def _info(self, asked: "Asked") -> dict[str, Any]:
-        config, roster, key = self._config, asked.state.roster, asked.caller.key
+        config, roster, key = self.config, asked.state.roster, asked.caller.key
         most = min(config.max_request_texts, key.max_request_texts if key else math.inf)
         return {
             "version": _version(),
@@ -106,7 +107,7 @@ class Control:
         state = asked.state
         roster, scheduler, ledger = state.roster, state.scheduler, state.ledger
         return {
-            "ready": ready(self._config, roster) and not state.draining,
+            "ready": ready(self.config, roster) and not state.draining,
             "draining": state.draining,
             "uptime_s": round(asked.now - self._began, 3),
             "queue": {
@@ -136,7 +137,7 @@ class Control:
 
     def _join(self, asked: "Asked") -> dict[str, Any]:
         self._admission.check_owner(asked.message.header)
-        return {"backend": self._backend, "config": self._config.to_dict()}
+        return {"backend": self._backend, "config": self.config.to_dict()}
 
 
 def ready(config: ServerConfig, roster: Roster) -> bool:

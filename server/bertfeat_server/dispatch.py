@@ -129,6 +129,18 @@ class Dispatcher:
         if self._drain_until is None:
             self._drain_until = now + self.config.drain_timeout_s
 
+    def reload(self, config: ServerConfig) -> None:
+        """Go by other settings from now on, also for what waits.
+
+        Raises:
+            ConfigError: the key file cannot be used; the other settings hold.
+        """
+        self.config = self.control.config = config
+        self.scheduler.max_batch_tokens = config.max_batch_tokens
+        self.scheduler.max_queue_tokens = config.max_queue_tokens
+        self.scheduler.max_wait_s = config.max_wait_ms / 1000
+        self.admission.read_keys(config)
+
     def dismiss(self) -> None:
         """Refuse whatever has no answer yet and send every worker home."""
         self._refuse(self.ledger)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bertfeat.errors import BertFeatError
 from bertfeat_server.config import ServerConfig
-from bertfeat_server.logs import set_up
+from bertfeat_server.logs import reload_log, set_up
 from bertfeat_server.parent import Parent
 
 
@@ -15,7 +15,7 @@ def main(parent: Parent) -> None:
     settings = parent.settings
     config = ServerConfig.from_dict(settings["config"])
     set_up(config.log_level, config.log_json)
-    parent.watch()
+    parent.watch(reload_log)
     try:
         index_service.run(
             settings["backend"],

@@ -4,6 +4,8 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 
 class JsonFormatter(logging.Formatter):
@@ -22,6 +24,12 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         return json.dumps(fields, ensure_ascii=False)
+
+
+def reload_log(command: Mapping[str, Any]) -> None:
+    """Log at another level when a supervisor says so."""
+    if command["command"] == "reload":
+        set_up(command["config"]["log_level"], command["config"]["log_json"])
 
 
 def set_up(level: str, as_json: bool) -> None:

@@ -8,18 +8,19 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from bertfeat.errors import BertFeatError
 from bertfeat_server.ask import reachable, wait_until_ready
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.ipc import backend_endpoint, remove_socket, side_door
+from bertfeat_server.logs import set_up
 from bertfeat_server.processes import Child
+from bertfeat_server.reloading import merged
 from bertfeat_server.runfile import RunFile, published
+from bertfeat_server.slots import Slot, restart_delay_s
 
 START_ATTEMPTS = 3
-LONGEST_DELAY_S = 30.0
 ANSWER_S = 10.0
 GOODBYE_S = 3.0
 SIDES = ("http", "compat")
@@ -32,34 +33,18 @@ class StartError(BertFeatError):
     """The server could not be started; the message is the reason of the process that failed."""
 
 
-@dataclass(eq=False)
-class Slot:
-    """A place that a child fills, and after its end another.
+class Supervisor:
+    """Runs a server from start to end in the calling thread, which must be the main one.
 
-    Attributes:
-        role: see :mod:`bertfeat_server.child`.
-        settings: what each child of this place is told first.
-        child: who fills it.
-        ready: whether that one has done its preparations.
-        failures: children that ended since one was ready.
-        reason: what the last child said before it failed.
-        due: when the next child is to be started.
+    Args:
+        config: its settings.
+        reread: gives them anew; called on SIGHUP.
     """
 
-    role: str
-    settings: Mapping[str, Any]
-    child: Child | None = None
-    ready: bool = False
-    failures: int = 0
-    reason: str = ""
-    due: float = field(default=0.0)
-
-
-class Supervisor:
-    """Runs a server from start to end in the calling thread, which must be the main one."""
-
-    def __init__(self, config: ServerConfig) -> None:
-        self.config = config
+    def __init__(
+        self, config: ServerConfig, reread: Callable[[], ServerConfig] | None = None
+    ) -> None:
+        self.config, self._reread = config, reread or (lambda: config)
         self.token = secrets.token_hex(16)
         self._events: queue.SimpleQueue[tuple[Child | None, dict[str, Any]]] = queue.SimpleQueue()
         self._broker = Slot("broker", {})
@@ -153,6 +138,8 @@ class Supervisor:
         if kind in ("stop", "signal"):
             self._hurry = self._stopping and kind == "signal"
             self._stopping = True
+        elif kind == "reload":
+            self._reload()
         elif kind == "lost":
             self._kill(event["identity"])
         elif slot is None:
@@ -182,6 +169,18 @@ class Supervisor:
         if not self._serving and (slot.reason or slot.failures >= START_ATTEMPTS):
             raise StartError(reason)
         logger.error("%s; another is started", reason)
+
+    def _reload(self) -> None:
+        """Read the settings again and let the children take over what can change."""
+        try:
+            self.config = merged(self.config, self._reread())
+        except Exception as error:
+            logger.error("the settings stay as they are: %s", error)
+            return
+        set_up(self.config.log_level, self.config.log_json)
+        for slot in self._slots:
+            if slot.child is not None:
+                slot.child.tell({"command": "reload", "config": self.config.to_dict()})
 
     def _kill(self, identity: str) -> None:
         for slot in self._slots:
@@ -228,20 +227,17 @@ class Supervisor:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Let SIGTERM and SIGINT be events while the block runs."""
-        before = {
-            number: signal.signal(number, lambda *_: self._events.put((None, {"event": "signal"})))
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        """Let SIGTERM, SIGINT and SIGHUP be events while the block runs."""
+        kinds = {signal.SIGTERM: "signal", signal.SIGINT: "signal"}
+        if hasattr(signal, "SIGHUP"):
+            kinds[signal.SIGHUP] = "reload"
+
+        def note(number: int, frame: object) -> None:
+            self._events.put((None, {"event": kinds[signal.Signals(number)]}))
+
+        before = {number: signal.signal(number, note) for number in kinds}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def restart_delay_s(failures: int) -> float:
-    """Return how long to wait after so many ends in a row: not at all, then ever longer."""
-    if failures <= 1:
-        return 0.0
-    return float(min(LONGEST_DELAY_S, 0.5 * 2.0 ** min(failures - 2, 10)))

@@ -15,7 +15,7 @@ from bertfeat_client.errors import InvalidRequest
 from bertfeat_client.protocol import Message, float32_to_bfloat16
 from bertfeat_server.backend import MODEL_OPS, BackendWorker
 from bertfeat_server.config import ServerConfig
-from bertfeat_server.logs import set_up
+from bertfeat_server.logs import reload_log, set_up
 from bertfeat_server.parent import Parent
 from bertfeat_server.rows import put_ragged, to_item, token_lists, wire_row_errors, word_numbers
 
@@ -194,7 +194,7 @@ def main(parent: Parent) -> None:
     del told["role"]
     settings = WorkerSettings(**told | {"config": ServerConfig.from_dict(told["config"])})
     set_up(settings.config.log_level, settings.config.log_json)
-    parent.watch()
+    parent.watch(reload_log)
     warnings.simplefilter("ignore", TruncationWarning)
     try:
         serve(settings, on_ready=lambda: parent.tell("ready"))

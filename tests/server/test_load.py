@@ -5,7 +5,6 @@ import itertools
 import json
 
 import numpy as np
-import pytest
 
 from bertfeat_client.errors import Overloaded
 from bertfeat_client.results import EncodeInfo

@@ -47,8 +47,17 @@ class Admission:
         Raises:
             ConfigError: the key file cannot be used.
         """
-        keys = KeyRing.read(Path(config.api_key_file)) if config.api_key_file else None
-        return cls(token, keys)
+        admission = cls(token)
+        admission.read_keys(config)
+        return admission
+
+    def read_keys(self, config: Security) -> None:
+        """Go by the keys of a server's settings from now on.
+
+        Raises:
+            ConfigError: the key file cannot be used; the keys stay as they are.
+        """
+        self.keys = KeyRing.read(Path(config.api_key_file)) if config.api_key_file else None
 
     def is_inside(self, header: Mapping[str, Any]) -> bool:
         """Compare a message's token with the server's, in constant time."""

@@ -4,7 +4,9 @@ import asyncio
 import logging
 import socket
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -55,6 +57,16 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
+def reload(guard: Guard, told: Mapping[str, Any]) -> None:
+    """Go by other settings from now on; keys that cannot be read stay as they are."""
+    config = ServerConfig.from_dict(told)
+    set_up(config.log_level, config.log_json)
+    try:
+        guard.keys = KeyRing.read(Path(config.api_key_file)) if config.api_key_file else None
+    except BertFeatError as error:
+        logger.error("the keys stay as they are: %s", error)
+
+
 async def _serve(
     parent: Parent, config: ServerConfig, keys: KeyRing | None, listener: socket.socket
 ) -> None:
@@ -73,7 +85,11 @@ async def _serve(
         def let_go() -> None:
             loop.call_soon_threadsafe(setattr, server, "should_exit", True)
 
-        parent.watch(on_death=let_go)
+        def obey(command: Mapping[str, Any]) -> None:
+            if command["command"] == "reload":
+                loop.call_soon_threadsafe(reload, app.guard, command["config"])
+
+        parent.watch(obey, let_go)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         parent.tell("ready", http=f"http://{shown}:{port}")
