@@ -11,10 +11,10 @@ from bertfeat_client.protocol import VERSION, Message
 from bertfeat_server.access.admission import Admission, Caller
 from bertfeat_server.backend import INDEX_OPS
 from bertfeat_server.config import ServerConfig
-from bertfeat_server.jobs import Batch
 from bertfeat_server.ledger import Ledger
 from bertfeat_server.roster import Roster
 from bertfeat_server.scheduler import Scheduler
+from bertfeat_server.tally import Tally
 
 
 class State(Protocol):
@@ -23,6 +23,7 @@ class State(Protocol):
     roster: Roster
     scheduler: Scheduler
     ledger: Ledger
+    tally: Tally
 
     @property
     def draining(self) -> bool:
@@ -50,7 +51,6 @@ class Control:
 
     Attributes:
         events: what the supervisor is to be told.
-        lost: batches lost with their worker.
         config: the settings that are told.
     """
 
@@ -58,7 +58,6 @@ class Control:
         self, config: ServerConfig, admission: Admission, backend: str, now: float
     ) -> None:
         self.events: deque[dict[str, Any]] = deque()
-        self.lost = self._done = self._rows = self._tokens = 0
         self.config, self._admission, self._backend = config, admission, backend
         self._began = now
         self._answers: dict[str, Callable[[Asked], dict[str, Any]]] = {
@@ -76,12 +75,6 @@ class Control:
             Forbidden: the operation needs the token, and another or none came.
         """
         return self._answers[asked.message.header["op"]](asked)
-
-    def count(self, batch: Batch) -> None:
-        """Count a batch that was computed."""
-        self._done += 1
-        self._rows += batch.rows
-        self._tokens += batch.tokens
 
     def _info(self, asked: "Asked") -> dict[str, Any]:
         config, roster, key = self.config, asked.state.roster, asked.caller.key
@@ -105,7 +98,8 @@ class Control:
 
     def _status(self, asked: "Asked") -> dict[str, Any]:
         state = asked.state
-        roster, scheduler, ledger = state.roster, state.scheduler, state.ledger
+        roster, scheduler = state.roster, state.scheduler
+        ledger, tally = state.ledger, state.tally
         return {
             "ready": ready(self.config, roster) and not state.draining,
             "draining": state.draining,
@@ -115,15 +109,25 @@ class Control:
                 "tokens": scheduler.queued_tokens,
                 "max_tokens": scheduler.max_queue_tokens,
             },
-            "requests": {"answered": ledger.answered, "failed": ledger.failed},
+            "requests": {
+                "answered": tally.answered,
+                "failed": sum(tally.errors.values()),
+                "errors": dict(tally.errors),
+            },
+            "texts": {
+                "truncated": tally.truncated,
+                "duplicates": tally.duplicates,
+                "errors": dict(tally.row_errors),
+            },
             "latency_ms": ledger.latency_ms(),
             "batches": {
                 "running": len(scheduler.in_flight),
-                "done": self._done,
-                "lost": self.lost,
-                "rows": self._rows,
-                "tokens": self._tokens,
+                "done": tally.batches,
+                "lost": tally.lost,
+                "rows": tally.texts,
+                "tokens": tally.tokens,
             },
+            "histograms": tally.histograms(),
             "workers": [
                 {"pid": worker.pid, "state": worker.state, "model": worker.model}
                 for worker in roster.workers.values()

@@ -23,6 +23,7 @@ from bertfeat_server.outcomes import Outcomes
 from bertfeat_server.requests import parse, request_id
 from bertfeat_server.roster import Roster, Worker
 from bertfeat_server.scheduler import Scheduler
+from bertfeat_server.tally import Tally
 
 LATE = "the request's time was over before it was computed"
 WATCH_S = 1.0
@@ -55,9 +56,10 @@ class Dispatcher:
             config.max_batch_tokens, config.max_queue_tokens, config.max_wait_ms / 1000, first
         )
         self.roster = Roster()
-        self.ledger = Ledger(self.outbox.to_client)
+        self.tally = Tally()
+        self.ledger = Ledger(self.outbox.to_client, self.tally)
         self.control = Control(config, admission, backend, now)
-        self.outcomes = Outcomes(self.scheduler, self.ledger, self.control)
+        self.outcomes = Outcomes(self.scheduler, self.ledger, self.tally)
         self._drain_until: float | None = None
         self._watch_at = now
 
@@ -79,14 +81,14 @@ class Dispatcher:
             name = request_id(message.header)
             self._serve(identity, name, message, now)
         except errors.ServerError as error:
-            self.outbox.refuse(identity, name, error)
+            self._refuse_at_once(identity, name, error)
         except errors.ProtocolError as error:
             refusal = f"{type(error).__name__}: {error}"
-            self.outbox.refuse(identity, name, errors.InvalidRequest(refusal))
+            self._refuse_at_once(identity, name, errors.InvalidRequest(refusal))
         except Exception:
             logger.exception("request %r could not be taken", name)
             failure = errors.InternalError("the server failed on this request; its log has more")
-            self.outbox.refuse(identity, name, failure)
+            self._refuse_at_once(identity, name, failure)
 
     def from_worker(self, identity: str, frames: Sequence[Any], now: float) -> None:
         """Take a message from behind; what is no message is logged and forgotten."""
@@ -161,6 +163,10 @@ class Dispatcher:
     def next_event(self, now: float) -> float:
         """Return the time at which :meth:`tick` has something to do, if no message comes."""
         return min(self.scheduler.next_event(now), self._watch_at)
+
+    def _refuse_at_once(self, identity: bytes, name: str, error: errors.ServerError) -> None:
+        self.tally.errors[error.code] += 1
+        self.outbox.refuse(identity, name, error)
 
     def _serve(self, identity: bytes, name: str, message: Message, now: float) -> None:
         op = message.header.get("op")

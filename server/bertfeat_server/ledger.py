@@ -10,8 +10,10 @@ from bertfeat_client.errors import ServerError, to_wire
 from bertfeat_client.protocol import Message
 from bertfeat_server.jobs import Batch, Job, Key, Part
 from bertfeat_server.replies import Piece, Reply, error_reply
+from bertfeat_server.request_log import log_request
 from bertfeat_server.requests import Request
 from bertfeat_server.shares import Flow
+from bertfeat_server.tally import Tally
 
 RECENT = 1000
 """Answers whose times are told together."""
@@ -56,10 +58,11 @@ class Ledger:
 
     Args:
         send: called with the caller and the message when a request has its answer.
+        tally: counts them.
     """
 
-    def __init__(self, send: Callable[[bytes, Message], None]) -> None:
-        self.answered = self.failed = 0
+    def __init__(self, send: Callable[[bytes, Message], None], tally: Tally) -> None:
+        self._tally = tally
         self._spans_ms: deque[float] = deque(maxlen=RECENT)
         self._send = send
         self._entries: dict[int, Entry] = {}
@@ -140,7 +143,8 @@ class Ledger:
     def fail(self, ticket: int, error: ServerError) -> None:
         """Answer a whole request with an error."""
         if entry := self.drop(ticket):
-            self.failed += 1
+            self._tally.errors[error.code] += 1
+            log_request(entry.request, error.code, {})
             self._send(entry.caller, error_reply(entry.request.id, to_wire(error)))
 
     def drop(self, ticket: int) -> Entry | None:
@@ -170,9 +174,10 @@ class Ledger:
     def _finish(self, ticket: int, entry: Entry, now: float) -> None:
         if entry.reply.complete:
             self.drop(ticket)
-            self.answered += 1
             message = entry.reply.message(entry.request.id)
             timing = entry.timing(now)
+            self._tally.request_answered(message, timing)
+            log_request(entry.request, "ok", timing)
             self._spans_ms.append(timing["total_ms"])
             if "info" in message.header:
                 message.header["info"] = message.header["info"] | {"timing": timing}

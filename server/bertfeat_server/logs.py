@@ -21,19 +21,27 @@ class JsonFormatter(logging.Formatter):
             "pid": record.process,
             "message": record.getMessage(),
         }
+        fields |= getattr(record, "fields", {})
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         return json.dumps(fields, ensure_ascii=False)
 
 
 def reload_log(command: Mapping[str, Any]) -> None:
-    """Log at another level when a supervisor says so."""
+    """Log in another way when a supervisor says so."""
     if command["command"] == "reload":
-        set_up(command["config"]["log_level"], command["config"]["log_json"])
+        told = command["config"]
+        set_up(told["log_level"], told["log_json"], told["log_requests"])
 
 
-def set_up(level: str, as_json: bool) -> None:
-    """Send this process's log, warnings included, to stderr."""
+def set_up(level: str, as_json: bool, requests: bool = False) -> None:
+    """Send this process's log, warnings included, to stderr.
+
+    Args:
+        level: of what the server says of itself.
+        as_json: one JSON object a line.
+        requests: a line for each request too.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter()
@@ -42,4 +50,5 @@ def set_up(level: str, as_json: bool) -> None:
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("bertfeat_server").setLevel(level.upper())
+    logging.getLogger("bertfeat_server.requests").setLevel("INFO" if requests else "WARNING")
     logging.captureWarnings(True)

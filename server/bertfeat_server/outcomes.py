@@ -6,11 +6,11 @@ from typing import Any
 
 from bertfeat_client import errors
 from bertfeat_client.protocol import Message
-from bertfeat_server.control import Control
 from bertfeat_server.jobs import Batch
 from bertfeat_server.ledger import Ledger
 from bertfeat_server.replies import cut, repeated
 from bertfeat_server.scheduler import Scheduler
+from bertfeat_server.tally import Tally
 
 LOST = (
     "its worker died or hung, more than once while it had only this text; the server's log has "
@@ -25,11 +25,11 @@ class Outcomes:
     Args:
         scheduler: knows which run, and which are to run again.
         ledger: holds the answers that they belong to.
-        control: counts them.
+        tally: counts them.
     """
 
-    def __init__(self, scheduler: Scheduler, ledger: Ledger, control: Control) -> None:
-        self._scheduler, self._ledger, self._control = scheduler, ledger, control
+    def __init__(self, scheduler: Scheduler, ledger: Ledger, tally: Tally) -> None:
+        self._scheduler, self._ledger, self._tally = scheduler, ledger, tally
 
     def computed(self, batch: Batch, result: Message, now: float) -> None:
         """Deliver a batch's rows; a result that makes no sense is as good as a lost worker."""
@@ -42,7 +42,7 @@ class Outcomes:
             self._lose(batch.number, errors.InternalError("the worker's answer made no sense"), now)
             return
         self._scheduler.complete(batch.number, now)
-        self._control.count(batch)
+        self._tally.batch_computed(batch, now, self._scheduler.max_batch_tokens)
         for part, piece in zip(batch.parts, pieces, strict=True):
             self._ledger.deliver(part, piece, now)
 
@@ -62,6 +62,6 @@ class Outcomes:
         self._lose(number, errors.InternalError(LOST), now)
 
     def _lose(self, number: int, error: errors.ServerError, now: float) -> None:
-        self._control.lost += 1
+        self._tally.lost += 1
         for part in self._scheduler.lose(number):
             self._ledger.refuse(part, error, now)

@@ -8,7 +8,7 @@ from bertfeat_server.settings.encoding import Encoding
 from bertfeat_server.settings.limits import Limits
 
 CHANGEABLE = {field.name for group in (Encoding, Limits) for field in fields(group)} | {
-    "api_key_file", "log_level",
+    "api_key_file", "log_level", "log_requests",
 }  # fmt: skip
 logger = logging.getLogger(__name__)
 

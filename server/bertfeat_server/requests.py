@@ -1,8 +1,9 @@
 """From a client's message to a request that can be scheduled: every check, once, at the border."""
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bertfeat_client.errors import InvalidRequest, NotFound, to_wire
@@ -17,6 +18,8 @@ MAX_ID_CHARS = 200
 MAX_OPTIONS_CHARS = 65536
 MAX_TIMEOUT_MS = 86_400_000
 BYTES_OF_A_TOKEN = 3
+TRACE = ("request_id", "traceparent")
+TRACE_ID = re.compile(r"[\x21-\x7e]{1,200}")
 MODEL_TOKENS = 512
 """Tokens a model reads at most where nothing better is known."""
 
@@ -36,6 +39,7 @@ class Request:
         row_errors: row to wire error of the refused ones.
         timeout_s: how long somebody waits for it.
         priority: one of ``PRIORITIES``.
+        trace: ``request_id`` and ``traceparent`` that it came with, for the log.
     """
 
     id: str
@@ -48,6 +52,7 @@ class Request:
     row_errors: dict[int, dict[str, Any]]
     timeout_s: float
     priority: str = "normal"
+    trace: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -83,7 +88,7 @@ def parse(message: Message, config: ServerConfig, max_seq_len: Mapping[str, int]
     costs, row_errors = _weigh(items, config.max_text_chars, cap)
     return Request(
         request_id(header), op, model, options, Key(model, op, _canonical(options, op)), items,
-        costs, row_errors, _timeout_s(header, config), _priority(header),
+        costs, row_errors, _timeout_s(header, config), _priority(header), _trace(header),
     )  # fmt: skip
 
 
@@ -157,6 +162,13 @@ def _priority(header: Mapping[str, Any]) -> str:
     if not isinstance(priority, str) or priority not in PRIORITIES:
         raise InvalidRequest(f"priority={priority!r:.60} is none of {', '.join(PRIORITIES)}")
     return priority
+
+
+def _trace(header: Mapping[str, Any]) -> dict[str, str]:
+    found = {name: header.get(name) for name in TRACE}
+    return {
+        name: id for name, id in found.items() if isinstance(id, str) and TRACE_ID.fullmatch(id)
+    }
 
 
 def _weigh(

@@ -41,7 +41,21 @@ class Info:
     errors: dict = field(default_factory=dict)
 
 
+class FakeTokenizer:
+    def encode_batch(self, items):
+        return [InputError("expected a string") if item is None else self._one(item)
+                for item in items]  # fmt: skip
+
+    def _one(self, item):
+        words = text_of(item).split()
+        return SimpleNamespace(
+            input_ids=[len(word) for word in words], tokens=words, offsets=[(0, 1)] * len(words),
+            special_tokens_mask=[0] * len(words),
+        )  # fmt: skip
+
+
 class FakeEncoder:
+    tokenizer = FakeTokenizer()
     precision, precision_reason, model_hash = "float32", "asked for", "0" * 64
     dim, max_seq_len, num_layers, rerank_method = DIM, 32, 3, "cosine"
     runtime = SimpleNamespace(modules=SimpleNamespace(similarity="cosine", prompts={"query": "q "}))

@@ -107,6 +107,7 @@ def test_help_states_every_default():
         "compat_show_tokens",
         "insecure",
         "log_json",
+        "log_requests",
         "offline",
         "quiet",
     }

@@ -337,20 +337,22 @@ def test_a_further_worker_is_told_where_to_go_if_it_has_the_token():
 def test_status_shows_queue_batches_and_workers():
     stage = Stage().hello("w1").client(items=["abc"], name="1").client(items=["defg"], name="2")
     info = stage.pump(2).client("status", None, name="3").reply.header["info"]
+    del info["histograms"]
     assert info == {
         "ready": True,
         "draining": False,
         "uptime_s": 2.0,
         "latency_ms": {"p50": None, "p99": None},
         "queue": {"requests": 2, "tokens": 3, "max_tokens": 1_000_000},
-        "requests": {"answered": 0, "failed": 0},
+        "requests": {"answered": 0, "failed": 0, "errors": {}},
+        "texts": {"truncated": 0, "duplicates": 0, "errors": {}},
         "batches": {"running": 1, "done": 0, "lost": 0, "rows": 0, "tokens": 0},
         "workers": [{"pid": 7, "state": "busy", "model": "m"}],
     }
     stage.serve().serve().client("status", None, name="4")
     info = stage.replies[-1][1].header["info"]
     assert info["batches"] == {"running": 0, "done": 2, "lost": 0, "rows": 2, "tokens": 6}
-    assert info["requests"] == {"answered": 2, "failed": 0}
+    assert info["requests"] == {"answered": 2, "failed": 0, "errors": {}}
 
 
 def test_ready_means_that_every_model_and_the_index_are_served():

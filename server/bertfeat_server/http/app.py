@@ -77,7 +77,10 @@ class App:
         try:
             key = self.guard.admit(request.method, dict(request.headers), route.is_open)
             body = await self._body(route, request)
-            client = self.client.with_header(caller=_caller(request, key))
+            traced = {"traceparent": found} if (found := request.headers.get("traceparent")) else {}
+            client = self.client.with_header(
+                caller=_caller(request, key), request_id=name, **traced
+            )
             exchange = Exchange(body, client, self.metrics, key, headers)
             answer = await _unless_gone(request, route.handler(exchange))
             return _response(answer, headers)

@@ -1,13 +1,30 @@
 """Prometheus metrics: of HTTP counted here, of the server read from its status when asked for."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+HISTOGRAMS = {
+    "queue_seconds": "Time from a request's arrival until its first text went to a worker.",
+    "compute_seconds": "Time from then until its last text was computed.",
+    "request_seconds": "Both together.",
+    "batch_seconds": "Time that a worker took for a batch.",
+    "batch_tokens": "Estimated tokens of a batch.",
+    "batch_texts": "Texts of a batch.",
+    "batch_fill": "Tokens of a batch as a share of its budget.",
+}
 
 
 class Metrics:
@@ -55,6 +72,7 @@ class _Status:
         if status is None:
             return
         queue, batches, requests = status["queue"], status["batches"], status["requests"]
+        texts = status["texts"]
         for name, text, value in (
             ("ready", "Whether the server is ready.", int(status["ready"])),
             ("uptime_seconds", "Time since the start.", status["uptime_s"]),
@@ -71,10 +89,29 @@ class _Status:
             ("batches_lost", "Batches lost with their worker.", batches["lost"]),
             ("texts", "Texts computed.", batches["rows"]),
             ("tokens", "Estimated tokens computed.", batches["tokens"]),
+            ("truncated_texts", "Texts that were cut.", texts["truncated"]),
+            ("duplicate_texts", "Texts that shared another's result.", texts["duplicates"]),
         ):
             yield CounterMetricFamily(f"bertfeat_{name}", text, value)
+        yield _by_code("request_errors", "Requests that failed.", requests["errors"])
+        yield _by_code("text_errors", "Texts that failed alone.", texts["errors"])
+        for name, text in HISTOGRAMS.items():
+            yield _histogram(f"bertfeat_{name}", text, status["histograms"][name])
         workers = GaugeMetricFamily("bertfeat_workers", "Processes.", labels=("model", "state"))
         kinds = [(one["model"] or "index", one["state"]) for one in status["workers"]]
         for kind in sorted(set(kinds)):
             workers.add_metric(kind, kinds.count(kind))
         yield workers
+
+
+def _by_code(name: str, text: str, counts: Mapping[str, int]) -> Metric:
+    metric = CounterMetricFamily(f"bertfeat_{name}", text, labels=["code"])
+    for code, count in sorted(counts.items()):
+        metric.add_metric([code], count)
+    return metric
+
+
+def _histogram(name: str, text: str, told: Mapping[str, Any]) -> Metric:
+    bounds = [*(f"{bound:g}" for bound in told["bounds"]), "+Inf"]
+    buckets = list(zip(bounds, itertools.accumulate(told["counts"]), strict=True))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=told["sum"])

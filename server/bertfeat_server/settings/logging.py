@@ -13,4 +13,5 @@ class Logging(Group):
 
     log_level: str = option("info", "What is logged on stderr.", choices=LOG_LEVELS)
     log_json: bool = option(False, "Log one JSON object a line.")
+    log_requests: bool = option(False, "Log a line for each request, without its texts.")
     quiet: bool = option(False, "Print no summary at start.")
