@@ -16,6 +16,7 @@ from bertfeat_server.access.admission import Admission
 from bertfeat_server.access.encryption import Encryption
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.dispatch import Dispatcher
+from bertfeat_server.handshakes import Handshakes
 from bertfeat_server.logs import set_up
 from bertfeat_server.parent import Parent
 
@@ -61,6 +62,7 @@ class Broker:
         self._context, self._encryption = zmq.Context(), encryption
         try:
             self._clients = self._router(MAX_MESSAGE_BYTES)
+            self._handshakes = Handshakes(self._clients)
             if door:
                 _bind(self._clients, door)
             if encryption is not None:
@@ -81,7 +83,7 @@ class Broker:
     def run(self, parent: Parent) -> None:
         """Serve until told to stop; then answer everybody and close."""
         poller = zmq.Poller()
-        for source in (self._clients, self._workers, self._commands):
+        for source in (self._clients, self._workers, self._commands, self._handshakes.socket):
             poller.register(source, zmq.POLLIN)
         while self._going:
             ready = dict(poller.poll(self._wait_ms()))
@@ -123,6 +125,8 @@ class Broker:
         return max(0, int(wait_s * 1000) + 1)
 
     def _receive(self, ready: Mapping[Any, int]) -> None:
+        if self._handshakes.socket in ready:
+            self._handshakes.read(time.monotonic())
         if self._commands in ready:
             self._obey(self._commands.recv_json())
         if self._workers in ready:

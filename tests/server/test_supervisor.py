@@ -5,7 +5,7 @@ import pytest
 from bertfeat_server.ask import port_of, reachable
 from bertfeat_server.processes import describe_exit
 from bertfeat_server.settings.security import is_public
-from bertfeat_server.supervisor import LONGEST_DELAY_S, restart_delay_s
+from bertfeat_server.slots import LONGEST_DELAY_S, restart_delay_s
 
 
 def test_a_first_accident_is_repaired_at_once_and_further_ones_ever_more_slowly():
