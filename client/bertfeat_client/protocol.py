@@ -23,7 +23,7 @@ import numpy as np
 from bertfeat_client.errors import MalformedMessage, VersionMismatch
 
 MAGIC = b"BFT"
-VERSION = (1, 0)
+VERSION = (1, 1)
 """Major: frames changed, peers refuse each other. Minor: keys were added, peers ignore them."""
 
 MAX_BYTES = 2**40

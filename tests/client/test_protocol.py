@@ -1,10 +1,8 @@
 """The frames: round trips, damage of every kind, and the bytes of version 1.0."""
 
-import base64
 import itertools
 import json
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,8 +23,6 @@ from bertfeat_client.protocol import (
     join_rows,
     split_rows,
 )
-
-GOLDEN = Path(__file__).resolve().parent.parent / "data" / "protocol-1.0.json"
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -275,24 +271,3 @@ def test_a_message_written_by_hand_is_read():
     message = decode_message([header, '["Käse"]'.encode(), struct.pack("<2f", 1.5, -2.0)])
     assert (message.header["id"], message.items) == ("7", ["Käse"])
     np.testing.assert_array_equal(message.arrays["vectors"], [[1.5, -2.0]])
-
-
-def golden():
-    return json.loads(GOLDEN.read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize("name", list(golden()))
-def test_frames_of_version_1_0_are_read_and_written_as_ever(name):
-    case = golden()[name]
-    frames = [base64.b64decode(frame) for frame in case["frames"]]
-    arrays = {
-        array["name"]: np.array(array["values"], DTYPES[array["dtype"]]).reshape(array["shape"])
-        for array in case["arrays"]
-    }
-    marked = {
-        kind: frozenset(a["name"] for a in case["arrays"] if a.get(kind))
-        for kind in ("ragged", "bfloat16")
-    }
-    message = Message(case["header"], case["items"], arrays, **marked)
-    assert_same(message, decode_message(frames))
-    assert as_bytes(encode_message(message)) == frames

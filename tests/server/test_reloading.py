@@ -145,7 +145,8 @@ def test_levels_are_changed_in_every_process(caplog):
     logger = logging.getLogger("bertfeat_server")
     before, handlers = logger.level, logging.getLogger().handlers[:]
     try:
-        reload_log({"command": "reload", "config": {"log_level": "debug", "log_json": False}})
+        told = ServerConfig(log_level="debug").to_dict()
+        reload_log({"command": "reload", "config": told})
         assert logger.level == logging.DEBUG
     finally:
         logger.setLevel(before)
