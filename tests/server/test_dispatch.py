@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bertfeat_client.protocol import VERSION
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.roster import SILENCE_S
 from broker_stage import TOKEN, Stage
@@ -377,7 +378,7 @@ def test_info_names_models_and_limits():
     assert info["default_model"] == "m"
     assert info["limits"]["max_request_texts"] == 4096
     assert info["index"] is None
-    assert info["protocol"] == [1, 0]
+    assert info["protocol"] == list(VERSION)
 
 
 def test_requests_go_to_the_workers_of_their_model():
