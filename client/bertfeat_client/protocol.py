@@ -12,7 +12,6 @@ of a ragged array it counts the tokens of all rows together, whose split is in t
 no sockets and no decisions.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bertfeat_client.errors import MalformedMessage, VersionMismatch
+from bertfeat_client.wire_json import Json
 
 MAGIC = b"BFT"
 VERSION = (1, 1)
@@ -30,11 +30,15 @@ MAX_BYTES = 2**40
 """No array is larger, whatever a header says."""
 
 MAX_DIMENSIONS = 8
+SMALL_BYTES = 4096
+"""Arrays up to this size are copied, which is faster than to hold on to them."""
 
 DTYPES = {
     name: np.dtype(name).newbyteorder("<")
     for name in ("float32", "float16", "int8", "uint8", "int32", "int64", "float64", "bool")
 } | {"bfloat16": np.dtype("<u2")}
+NAMES = {dtype: name for name, dtype in DTYPES.items() if name != "bfloat16"}
+"""Looked up, as ``dtype.name`` is slow."""
 
 
 @dataclass
@@ -68,10 +72,10 @@ def encode_message(message: Message) -> list[bytes | memoryview]:
         "items": message.items is not None,
         "arrays": [_describe(name, array, message) for name, array in arrays.items()],
     }
-    frames: list[bytes | memoryview] = [MAGIC + bytes([VERSION[0]]) + _dump(header)]
+    frames: list[bytes | memoryview] = [MAGIC + bytes([VERSION[0]]) + Json.write(header)]
     if message.items is not None:
-        frames.append(_dump(message.items))
-    frames += [array.reshape(-1).view(np.uint8).data for array in arrays.values()]
+        frames.append(Json.write(message.items))
+    frames += [_bytes(array) for array in arrays.values()]
     return frames
 
 
@@ -164,9 +168,9 @@ def float32_to_bfloat16(values: np.ndarray) -> np.ndarray:
 
 
 def _describe(name: str, array: np.ndarray, message: Message) -> dict[str, Any]:
-    dtype = "bfloat16" if name in message.bfloat16 else array.dtype.name
+    dtype = "bfloat16" if name in message.bfloat16 else NAMES.get(array.dtype, "")
     if DTYPES.get(dtype) != array.dtype:
-        raise TypeError(f"array {name!r} of {array.dtype} cannot travel as {dtype}")
+        raise TypeError(f"array {name!r} of {array.dtype} cannot travel as {dtype or 'anything'}")
     return {
         "name": name, "dtype": dtype, "shape": list(array.shape), "ragged": name in message.ragged
     }  # fmt: skip
@@ -218,19 +222,21 @@ def _check_ragged(message: Message) -> None:
             )
 
 
+def _bytes(array: np.ndarray) -> bytes | memoryview:
+    if array.nbytes <= SMALL_BYTES:
+        return array.tobytes()
+    return array.reshape(-1).view(np.uint8).data
+
+
 def _little_endian(array: np.ndarray) -> np.ndarray:
+    if array.dtype in NAMES and array.flags.c_contiguous:
+        return array
     return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
-
-
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
 
 
 def _load(buffer: memoryview, kind: type, what: str) -> Any:
     try:
-        value = json.loads(str(buffer, "utf-8", "surrogatepass"))
+        value = Json.read(buffer)
     except (ValueError, RecursionError) as error:
         raise MalformedMessage(f"the {what} frame is not JSON in UTF-8: {error}") from error
     if not isinstance(value, kind):

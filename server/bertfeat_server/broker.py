@@ -130,15 +130,15 @@ class Broker:
         if self._commands in ready:
             self._obey(self._commands.recv_json())
         if self._workers in ready:
-            for frames in _burst(self._workers):
-                identity = frames[0].bytes.decode("latin-1")
+            for frames in _burst(self._workers, copy=False):
+                identity = bytes(frames[0]).decode("latin-1")
                 try:
                     self._dispatcher.from_worker(identity, frames[1:], time.monotonic())
                 except Exception:
                     logger.exception("a message of worker %s could not be taken", identity)
         if self._clients in ready:
-            for frames in _burst(self._clients):
-                self._dispatcher.from_client(frames[0].bytes, frames[1:], time.monotonic())
+            for frames in _burst(self._clients, copy=True):
+                self._dispatcher.from_client(frames[0], frames[1:], time.monotonic())
 
     def _obey(self, command: Any) -> None:
         if command["command"] == "gone":
@@ -182,15 +182,13 @@ class Broker:
             self._dispatcher.worker_gone(name, "cannot be reached", time.monotonic())
 
 
-def _burst(router: Socket) -> Iterator[list[zmq.Frame]]:
+def _burst(router: Socket, copy: bool) -> Iterator[list[Any]]:
+    """Give what has arrived; small messages are faster copied, results had better not be."""
     for _ in range(BURST):
         try:
-            frames = [router.recv(LAST, copy=False)]
+            yield router.recv_multipart(LAST, copy)
         except zmq.Again:
             return
-        while frames[-1].more:
-            frames.append(router.recv(LAST, copy=False))
-        yield frames
 
 
 def _bind(router: Socket, endpoint: str) -> None:

@@ -1,6 +1,7 @@
 """What ``encode`` does where a request does not say."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bertfeat.features.options import COMBINATIONS, POOLING_ALIASES, POOLINGS
@@ -31,7 +32,7 @@ class Encoding(Group):
         None, "Likewise, whether vectors get length 1.", shown="the model's"
     )
 
-    @property
+    @cached_property
     def encode_defaults(self) -> dict[str, Any]:
         """Options of ``encode`` that hold where a request says nothing."""
         names = ("layers", "combine", "pooling", "normalize")

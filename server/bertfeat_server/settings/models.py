@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from bertfeat.engine.backend import usable_cores
@@ -37,7 +38,7 @@ class Models(Group):
         "bertfeat_server.worker:load_encoder", "Python path of the loader of encoders.", hidden=True
     )
 
-    @property
+    @cached_property
     def models(self) -> dict[str, str]:
         """Name to name-or-folder of every model; the first is the default one."""
         return dict(name_model(text) for text in self.model)
