@@ -51,7 +51,7 @@ class Ask:
         """Return the operation that these keywords ask for."""
         wire = wire_options(options, EncodeKeywords.__annotations__)
         model, priority = wire.pop("model", None), wire.pop("priority", None)
-        is_ragged = op == "tokens" or str(wire.get("pooling")).lower() == "none"
+        is_ragged = op == "tokens" or str(wire.get("pooling", "")).lower() == "none"
         max_rows = MAX_RAGGED_ROWS if is_ragged else None
         return cls(op, lambda rows: wire, model, max_rows, priority=priority)
 

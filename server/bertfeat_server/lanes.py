@@ -2,7 +2,8 @@
 
 import heapq
 import itertools
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
 
 from bertfeat_server.jobs import Job, Part
 from bertfeat_server.shares import Flow, Shares
@@ -32,6 +33,8 @@ class Lane:
         # One entry counts for each flow; those that are outdated go, or are mended, at the top.
         self._next_up: list[tuple[float, int, Flow]] = []
         self._entries: dict[Flow, int] = {}
+        self._waiting: Counter[Flow] = Counter()
+        self._served_at: float | None = None
 
     def __bool__(self) -> bool:
         return bool(self._jobs)
@@ -39,18 +42,20 @@ class Lane:
     def add(self, job: Job) -> None:
         """Let a job wait."""
         if job.flow not in self._jobs:
-            present = self.time() if self else None
+            present = self._served_at
+            if present is None and self:
+                present = self.time()
             self._jobs[job.flow] = OrderedDict()
             self._push(self._shares.enter(job.flow, present), job.flow)
         self._jobs[job.flow][job.ticket] = job
-        self.tokens += job.waiting
+        self._wait(job.flow, job.waiting)
 
     def remove(self, job: Job) -> None:
         """Take out a job, if it still waits."""
         jobs = self._jobs.get(job.flow)
         if jobs is None or jobs.pop(job.ticket, None) is None:
             return
-        self.tokens -= job.waiting
+        self._wait(job.flow, -job.waiting)
         self._leave_if_empty(job.flow)
 
     def due(self, now: float, max_tokens: int, max_wait_s: float) -> bool:
@@ -69,19 +74,30 @@ class Lane:
                 self._push(now, flow)
 
     def take(self, max_tokens: int) -> list[Part]:
-        """Take the next batch's rows, in turns, at least one and else within the budget."""
+        """Take the next batch's rows, in turns, at least one and else within the budget.
+
+        As long as no flow in it has more to come, it takes no row of one that has too much for it:
+        short requests need not wait for the rest of a full batch.
+        """
         starts: dict[int, tuple[Job, int]] = {}
         left = max_tokens
+        self._served_at = self.time()
         while self._jobs:
             start, job = self.time(), self._next()
             cost = job.costs[job.taken]
-            if cost > left and starts:
+            if starts and (cost > left or self._is_too_much(job.flow, left, starts)):
                 break
             left -= cost
             starts.setdefault(job.ticket, (job, job.taken))
             self._shares.charge(job.flow, start, cost)
             self._take_row(job, cost)
         return [Part(job, start, job.taken) for job, start in starts.values()]
+
+    def _is_too_much(self, flow: Flow, left: int, starts: Mapping[int, tuple[Job, int]]) -> bool:
+        """Say whether a flow has more than fits where all others are through with this batch."""
+        if self._waiting[flow] <= left:
+            return False
+        return not any(job.flow in self._jobs for job, _ in starts.values())
 
     def take_whole(self) -> Part:
         """Take all rows of the job whose turn it is."""
@@ -100,16 +116,20 @@ class Lane:
         jobs = self._jobs[job.flow]
         job.taken += 1
         job.waiting -= cost
-        self.tokens -= cost
+        self._wait(job.flow, -cost)
         if job.taken == len(job.costs):
             del jobs[job.ticket]
         else:
             jobs.move_to_end(job.ticket)
         self._leave_if_empty(job.flow)
 
+    def _wait(self, flow: Flow, tokens: int) -> None:
+        self.tokens += tokens
+        self._waiting[flow] += tokens
+
     def _leave_if_empty(self, flow: Flow) -> None:
         if not self._jobs[flow]:
-            del self._jobs[flow], self._entries[flow]
+            del self._jobs[flow], self._entries[flow], self._waiting[flow]
 
     def _push(self, time: float, flow: Flow) -> None:
         number = self._entries[flow] = next(_numbers)

@@ -300,3 +300,14 @@ def test_a_reply_that_does_not_fit_the_request_is_malformed(client, fake, flaw):
     fake.instead = spoil
     with pytest.raises(MalformedMessage):
         client.encode(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [({}, [100]), ({"pooling": "mean"}, [100]), ({"pooling": "none"}, [32, 32, 32, 4])],
+)
+def test_only_token_vectors_are_asked_for_in_small_requests(client, fake, options, sizes):
+    fake.info["limits"] = {"max_request_texts": 1000, "max_text_chars": 50}
+    client.encode(["text"] * 100, **options)
+    sent = [r for r in fake.requests if r.header["op"] == "encode"]
+    assert [len(request.items) for request in sent] == sizes

@@ -220,8 +220,8 @@ def test_lone_surrogates_travel():
     assert decode_message(as_bytes(encode_message(message))).items == ["\ud800 text"]
 
 
-def test_contiguous_arrays_are_not_copied():
-    array = np.arange(6, dtype=np.float32)
+def test_large_contiguous_arrays_are_not_copied():
+    array = np.arange(6000, dtype=np.float32)
     frame = encode_message(Message({}, arrays={"a": array}))[-1]
     assert np.shares_memory(np.frombuffer(frame, np.uint8), array)
 

@@ -15,7 +15,9 @@ POSITIVE = (
 class Limits(Group):
     """Sizes and times."""
 
-    max_batch_tokens: int = option(2048, "Estimated tokens computed together at most.")
+    max_batch_tokens: int = option(
+        1024, "Estimated tokens computed together at most; a GPU wants 16384 or more."
+    )
     max_wait_ms: float = option(0.0, "Time that a batch which is not full waits for more texts.")
     max_queue_tokens: int = option(
         1_000_000, "Estimated tokens that may wait; beyond it requests are told to come back."
