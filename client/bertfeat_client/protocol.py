@@ -86,8 +86,12 @@ def decode_message(frames: Sequence[Any]) -> Message:
         VersionMismatch: the peer speaks another major version.
         MalformedMessage: anything else that is not a message; the text says which frame.
     """
+    return decode_body(decode_header(frames[0] if frames else b""), frames)
+
+
+def decode_body(header: dict[str, Any], frames: Sequence[Any]) -> Message:
+    """Read what follows a header that was read alone, and raise what decode_message does."""
     buffers = [memoryview(getattr(frame, "buffer", frame)) for frame in frames]
-    header = decode_header(buffers[0] if buffers else memoryview(b""))
     entries = header.pop("arrays", [])
     has_items = header.pop("items", False)
     if not isinstance(entries, list) or len(buffers) != 1 + bool(has_items) + len(entries):

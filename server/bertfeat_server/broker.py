@@ -14,18 +14,22 @@ from bertfeat.errors import ConfigError
 from bertfeat_client.errors import ClientError
 from bertfeat_server.access.admission import Admission
 from bertfeat_server.access.encryption import Encryption
+from bertfeat_server.access.zap import DOMAIN, Zap
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.dispatch import Dispatcher
 from bertfeat_server.handshakes import Handshakes
 from bertfeat_server.logs import set_up
 from bertfeat_server.parent import Parent
+from bertfeat_server.post import Post
 
 BURST = 512
 """Messages read from one socket before the others get their turn."""
-MAX_MESSAGE_BYTES = 256 * 2**20
 LINGER_MS = 2000
-# Plain integers, as arithmetic with zmq's enumerations costs more than the sending.
-MORE, LAST = int(zmq.SNDMORE | zmq.NOBLOCK), int(zmq.NOBLOCK)
+HANDSHAKE_MS = 10_000
+HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 15_000, 60_000
+MOST_UNREAD = 8
+"""Largest messages that may lie unread by one client."""
+NOBLOCK = int(zmq.NOBLOCK)
 COMMANDS = "inproc://commands"
 Socket = zmq.Socket[bytes]
 logger = logging.getLogger(__name__)
@@ -59,31 +63,43 @@ class Broker:
         door: str = "",
         encryption: Encryption | None = None,
     ) -> None:
-        self._context, self._encryption = zmq.Context(), encryption
+        self._context = zmq.Context()
         try:
-            self._clients = self._router(MAX_MESSAGE_BYTES)
+            # what is a little over the limit is answered, what is far over cut off
+            self._clients = self._router(2 * config.max_message_bytes)
             self._handshakes = Handshakes(self._clients)
+            known = encryption.clients if encryption is not None else None
+            self._zap = Zap(self._context, config.max_connections, known.knows if known else None)
             if door:
                 _bind(self._clients, door)
+            self._clients.zap_domain = DOMAIN
             if encryption is not None:
-                encryption.begin(self._context)
                 encryption.put_on(self._clients)
             _bind(self._clients, frontend)
+            self.frontend = _bound(self._clients)
             self._workers = self._router(-1)
             _bind(self._workers, backend)
         except BindError:
-            self._end(linger_ms=0)
+            self._context.destroy(linger=0)
             raise
         self._commands = self._context.socket(zmq.PULL)
         self._commands.bind(COMMANDS)
-        self.frontend, self.backend = _bound(self._clients), _bound(self._workers)
+        self.backend = _bound(self._workers)
+        most_bytes = MOST_UNREAD * config.max_message_bytes
+        self._post = Post(self._clients, self._workers, most_bytes)
         self._dispatcher = Dispatcher(config, admission, self.backend, time.monotonic())
         self._going = True
 
     def run(self, parent: Parent) -> None:
         """Serve until told to stop; then answer everybody and close."""
         poller = zmq.Poller()
-        for source in (self._clients, self._workers, self._commands, self._handshakes.socket):
+        for source in (
+            self._clients,
+            self._workers,
+            self._commands,
+            self._handshakes.socket,
+            self._zap.socket,
+        ):
             poller.register(source, zmq.POLLIN)
         while self._going:
             ready = dict(poller.poll(self._wait_ms()))
@@ -96,18 +112,13 @@ class Broker:
             self._send()
             while self._dispatcher.control.events:
                 parent.tell(**self._dispatcher.control.events.popleft())
-        self._end(LINGER_MS)
+        self._context.destroy(LINGER_MS)
 
     def command(self, command: Mapping[str, Any]) -> None:
         """Pass the supervisor's command into the loop; called from another thread."""
         with suppress(zmq.ZMQError), self._context.socket(zmq.PUSH) as sender:
             sender.connect(COMMANDS)
             sender.send_json(dict(command))
-
-    def _end(self, linger_ms: int) -> None:
-        if self._encryption is not None:
-            self._encryption.end()
-        self._context.destroy(linger_ms)
 
     def _router(self, max_bytes: int) -> Socket:
         router = self._context.socket(zmq.ROUTER)
@@ -116,29 +127,37 @@ class Broker:
         router.router_handover = True
         router.linger = LINGER_MS
         router.tcp_keepalive = 1
+        router.handshake_ivl = HANDSHAKE_MS
+        router.heartbeat_ivl, router.heartbeat_timeout = HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
         return router
 
     def _wait_ms(self) -> int:
         if self._dispatcher.drained:
             return 0
         wait_s = self._dispatcher.next_event(time.monotonic()) - time.monotonic()
-        return max(0, int(wait_s * 1000) + 1)
+        return int(min(max(0, wait_s * 1000 + 1), self._post.wait_ms))
 
     def _receive(self, ready: Mapping[Any, int]) -> None:
-        if self._handshakes.socket in ready:
-            self._handshakes.read(time.monotonic())
+        if self._handshakes.socket in ready or self._zap.socket in ready:
+            now = time.monotonic()
+            self._handshakes.read(now)
+            self._zap.answer(self._handshakes.connections, now)
         if self._commands in ready:
             self._obey(self._commands.recv_json())
         if self._workers in ready:
-            for frames in _burst(self._workers, copy=False):
-                identity = bytes(frames[0]).decode("latin-1")
-                try:
-                    self._dispatcher.from_worker(identity, frames[1:], time.monotonic())
-                except Exception:
-                    logger.exception("a message of worker %s could not be taken", identity)
+            self._receive_results()
         if self._clients in ready:
             for frames in _burst(self._clients, copy=True):
-                self._dispatcher.from_client(frames[0], frames[1:], time.monotonic())
+                if self._post.hears(frames[0]):
+                    self._dispatcher.from_client(frames[0], frames[1:], time.monotonic())
+
+    def _receive_results(self) -> None:
+        for frames in _burst(self._workers, copy=False):
+            name = bytes(frames[0]).decode("latin-1")
+            try:
+                self._dispatcher.from_worker(name, frames[1:], time.monotonic())
+            except Exception:
+                logger.exception("a message of worker %s could not be taken", name)
 
     def _obey(self, command: Any) -> None:
         if command["command"] == "gone":
@@ -158,35 +177,20 @@ class Broker:
             logger.error("the keys stay as they are: %s", error)
 
     def _send(self) -> None:
-        outbox = self._dispatcher.outbox
-        while outbox:
-            to_client, identity, frames = outbox.popleft()
-            router = self._clients if to_client else self._workers
-            try:
-                router.send(identity, MORE)
-                for frame in frames[:-1]:
-                    router.send(frame, MORE, copy=False)
-                router.send(frames[-1], LAST, copy=False)
-            except zmq.Again:
-                logger.warning("a peer reads too slowly; a message to it was dropped")
-            except zmq.ZMQError as error:
-                if error.errno != zmq.EHOSTUNREACH:
-                    raise
-                self._unreachable(to_client, identity)
-
-    def _unreachable(self, to_client: bool, identity: bytes) -> None:
-        if to_client:
-            self._dispatcher.caller_gone(identity)
-        else:
-            name = identity.decode("latin-1")
-            self._dispatcher.worker_gone(name, "cannot be reached", time.monotonic())
+        now = time.monotonic()
+        for to_client, identity in self._post.send(self._dispatcher.outbox, now):
+            if to_client:
+                self._dispatcher.caller_gone(identity)
+            else:
+                name = identity.decode("latin-1")
+                self._dispatcher.worker_gone(name, "cannot be reached", now)
 
 
 def _burst(router: Socket, copy: bool) -> Iterator[list[Any]]:
     """Give what has arrived; small messages are faster copied, results had better not be."""
     for _ in range(BURST):
         try:
-            yield router.recv_multipart(LAST, copy)
+            yield router.recv_multipart(NOBLOCK, copy)
         except zmq.Again:
             return
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bertfeat_client import errors
-from bertfeat_client.protocol import Message, decode_message
-from bertfeat_server.access.admission import Admission, Caller
+from bertfeat_client.protocol import Message, decode_body, decode_header, decode_message
+from bertfeat_server.access.admission import Admission, Caller, check_texts
 from bertfeat_server.backend import INDEX_OPS
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.control import Asked, Control
@@ -20,7 +20,7 @@ from bertfeat_server.jobs import Batch
 from bertfeat_server.ledger import Ledger
 from bertfeat_server.outbox import Outbox
 from bertfeat_server.outcomes import Outcomes
-from bertfeat_server.requests import parse, request_id
+from bertfeat_server.requests import check_size, parse, request_id
 from bertfeat_server.roster import Roster, Worker
 from bertfeat_server.scheduler import Scheduler
 from bertfeat_server.tally import Tally
@@ -77,9 +77,14 @@ class Dispatcher:
         """Take a client's message; whatever is wrong with it becomes the answer."""
         name = ""
         try:
-            message = decode_message(frames)
-            name = request_id(message.header)
-            self._serve(identity, name, message, now)
+            check_size(frames, self.config)
+            header = decode_header(frames[0])
+            name = request_id(header)
+            if header.get("op") == "cancel":
+                self._cancel(identity, name)
+                return
+            caller = self.admission.admit(identity, header, now)
+            self._serve(identity, decode_body(header, frames), caller, now)
         except errors.ServerError as error:
             self._refuse_at_once(identity, name, error)
         except errors.ProtocolError as error:
@@ -168,16 +173,16 @@ class Dispatcher:
         self.tally.errors[error.code] += 1
         self.outbox.refuse(identity, name, error)
 
-    def _serve(self, identity: bytes, name: str, message: Message, now: float) -> None:
-        op = message.header.get("op")
-        if op == "cancel":
-            if (ticket := self.ledger.find(identity, name)) is not None:
-                self._forget(ticket)
-            return
-        caller = self.admission.admit(identity, message, now)
-        if self.control.answers(op):
+    def _cancel(self, identity: bytes, name: str) -> None:
+        if (ticket := self.ledger.find(identity, name)) is not None:
+            self._forget(ticket)
+
+    def _serve(self, identity: bytes, message: Message, caller: Caller, now: float) -> None:
+        check_texts(caller, len(message.items or ()))
+        if self.control.answers(message.header.get("op")):
             report = self.control.answer(Asked(message, caller, self, now))
-            self.outbox.to_client(identity, Message({"id": name, "status": "ok", "info": report}))
+            reply = {"id": message.header["id"], "status": "ok", "info": report}
+            self.outbox.to_client(identity, Message(reply))
         else:
             self._accept(identity, message, caller, now)
 

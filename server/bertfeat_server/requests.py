@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ MAX_TIMEOUT_MS = 86_400_000
 BYTES_OF_A_TOKEN = 3
 TRACE = ("request_id", "traceparent")
 TRACE_ID = re.compile(r"[\x21-\x7e]{1,200}")
+MAX_FRAMES = 64
 MODEL_TOKENS = 512
 """Tokens a model reads at most where nothing better is known."""
 
@@ -90,6 +91,22 @@ def parse(message: Message, config: ServerConfig, max_seq_len: Mapping[str, int]
         request_id(header), op, model, options, Key(model, op, _canonical(options, op)), items,
         costs, row_errors, _timeout_s(header, config), _priority(header), _trace(header),
     )  # fmt: skip
+
+
+def check_size(frames: Sequence[Any], config: ServerConfig) -> None:
+    """Check a message before anything of it is read.
+
+    Raises:
+        InvalidRequest: it has more frames or bytes than this server takes.
+    """
+    if not 0 < len(frames) <= MAX_FRAMES:
+        raise InvalidRequest(f"a message has 1 to {MAX_FRAMES} frames here, and other ones came")
+    size = sum(map(len, frames))
+    if size > config.max_message_bytes:
+        raise InvalidRequest(
+            f"a message of {size} bytes, this server takes {config.max_message_bytes} "
+            "(its option --max-message-mb); send fewer texts at once"
+        )
 
 
 def request_id(header: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from bertfeat_client.errors import Forbidden, InvalidRequest, Overloaded, Unauthorized
-from bertfeat_client.protocol import Message
 from bertfeat_server.access.keys import Key, KeyRing
 from bertfeat_server.settings.security import Security
 
@@ -75,21 +74,19 @@ class Admission:
         if not self.is_inside(header):
             raise Forbidden("this needs the server's admin token, which its run file holds")
 
-    def admit(self, identity: bytes, message: Message, now: float) -> Caller:
-        """Return who asks.
+    def admit(self, identity: bytes, header: Mapping[str, Any], now: float) -> Caller:
+        """Return who asks, before anything but a message's header is read.
 
         Args:
             identity: the connection's.
-            message: its ``token`` or ``key`` is looked at; a process of the server may say for
+            header: its ``token`` or ``key`` is looked at; a process of the server may say for
                 whom it asks, as ``caller``.
             now: the present.
 
         Raises:
             Unauthorized: it shows no key that is known.
             Overloaded: the key has asked too often.
-            InvalidRequest: it has more texts than the key may send.
         """
-        header = message.header
         if self.is_inside(header):
             name = _name(header)
             return Caller(name or identity, inside=not name)
@@ -100,12 +97,20 @@ class Admission:
             raise Unauthorized("this server wants an API key: Client(endpoint, api_key=…)")
         if wait_s := self.keys.wait_s(key, now):
             raise Overloaded(f"the key {key.name!r} asks too often", retry_after_s=wait_s)
-        if (texts := len(message.items or ())) > key.max_request_texts:
-            raise InvalidRequest(
-                f"{texts} texts in one request, the key {key.name!r} may send "
-                f"{key.max_request_texts:g}; send several"
-            )
         return Caller(key.name.encode("utf-8", "surrogatepass"), key=key)
+
+
+def check_texts(caller: Caller, texts: int) -> None:
+    """Let only so many texts pass in one request as a caller's key may send.
+
+    Raises:
+        InvalidRequest: they are more.
+    """
+    if caller.key is not None and texts > caller.key.max_request_texts:
+        raise InvalidRequest(
+            f"{texts} texts in one request, the key {caller.key.name!r} may send "
+            f"{caller.key.max_request_texts:g}; send several"
+        )
 
 
 def _name(header: Mapping[str, Any]) -> bytes:

@@ -6,15 +6,12 @@ from typing import Self
 
 import zmq
 import zmq.auth
-from zmq.auth.thread import ThreadAuthenticator
+import zmq.utils.z85
 
 from bertfeat.errors import ConfigError
 from bertfeat_client.curve import read_certificate
 from bertfeat_client.errors import InvalidRequest
 from bertfeat_server.settings.security import Security
-
-DOMAIN = "clients"
-"""What libzmq calls this set of keys when it asks about one."""
 
 
 class ClientKeys:
@@ -32,8 +29,8 @@ class ClientKeys:
         if not folder.is_dir():
             raise ConfigError(f"{folder} is no folder of clients' keys")
 
-    def callback(self, domain: str, key: bytes) -> bool:
-        """Say whether a client may connect; pyzmq's authenticator asks."""
+    def knows(self, key: bytes) -> bool:
+        """Say whether a client with this public key, 32 bytes, may connect."""
         try:
             changed_at = self._folder.stat().st_mtime_ns
             if changed_at != self._read_at:
@@ -41,7 +38,7 @@ class ClientKeys:
                 self._keys, self._read_at = frozenset(found), changed_at
         except (OSError, ValueError):
             return False
-        return key in self._keys
+        return zmq.utils.z85.encode(key) in self._keys
 
 
 class Encryption:
@@ -66,8 +63,7 @@ class Encryption:
         if os.name == "posix" and secret_key_file.stat().st_mode & 0o077:
             raise ConfigError(f"others may read {secret_key_file}: run chmod 600 on it")
         self._secret = secret
-        self._clients = ClientKeys(clients_folder) if clients_folder is not None else None
-        self._authenticator: ThreadAuthenticator | None = None
+        self.clients = ClientKeys(clients_folder) if clients_folder is not None else None
 
     @classmethod
     def of(cls, config: Security) -> Self | None:
@@ -81,25 +77,10 @@ class Encryption:
         folder = Path(config.curve_clients_folder) if config.curve_clients_folder else None
         return cls(Path(config.curve_secret_key_file), folder)
 
-    def begin(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
-        """Answer libzmq's questions about who connects, from a thread of its own."""
-        self._authenticator = ThreadAuthenticator(context)
-        self._authenticator.start()
-        if self._clients is None:
-            self._authenticator.configure_curve(DOMAIN, zmq.auth.CURVE_ALLOW_ANY)
-        else:
-            self._authenticator.configure_curve_callback(DOMAIN, self._clients)
-
     def put_on(self, socket: "zmq.Socket[bytes]") -> None:
         """Encrypt what a socket binds from now on."""
         socket.curve_server = True
         socket.curve_publickey, socket.curve_secretkey = self.public, self._secret
-        socket.zap_domain = DOMAIN.encode()
-
-    def end(self) -> None:
-        """Stop the thread; before the context is ended."""
-        if self._authenticator is not None:
-            self._authenticator.stop()
 
 
 def write_key_pair(name: str, folder: Path) -> tuple[Path, Path]:

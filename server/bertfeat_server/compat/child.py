@@ -11,7 +11,6 @@ import zmq.asyncio
 from bertfeat.errors import TruncationWarning
 from bertfeat_client import AsyncClient
 from bertfeat_client import TruncationWarning as ClientTruncationWarning
-from bertfeat_server.broker import MAX_MESSAGE_BYTES
 from bertfeat_server.compat.bridge import Bridge, each
 from bertfeat_server.compat.mailbox import Mailbox
 from bertfeat_server.config import ServerConfig
@@ -52,7 +51,7 @@ def _sockets(
     context = zmq.asyncio.Context()
     requests, answers = context.socket(zmq.PULL), zmq.Context(context).socket(zmq.XPUB)
     Mailbox.prepare(answers)
-    requests.maxmsgsize = MAX_MESSAGE_BYTES
+    requests.maxmsgsize = config.max_message_bytes
     try:
         for socket, port in zip((requests, answers), config.compat_in_out, strict=True):
             socket.ipv6 = ":" in config.host

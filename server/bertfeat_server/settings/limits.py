@@ -7,7 +7,7 @@ from bertfeat_server.settings.group import Group, option
 
 POSITIVE = (
     "max_batch_tokens", "max_queue_tokens", "max_request_texts", "max_text_chars",
-    "default_timeout_s", "worker_timeout_s",
+    "default_timeout_s", "worker_timeout_s", "max_message_mb", "max_connections",
 )  # fmt: skip
 
 
@@ -24,6 +24,10 @@ class Limits(Group):
     )
     max_request_texts: int = option(4096, "Texts in one request at most.")
     max_text_chars: int = option(100_000, "Characters in one text at most.")
+    max_message_mb: float = option(64.0, "Size of one message over ZeroMQ at most, in MiB.")
+    max_connections: int = option(
+        4096, "ZeroMQ connections at a time; beyond it no more are accepted until one goes."
+    )
     default_timeout_s: float = option(60.0, "Time a request has unless it says otherwise.")
     worker_timeout_s: float = option(
         120.0,
@@ -31,6 +35,11 @@ class Limits(Group):
         "batch is small.",
     )
     drain_timeout_s: float = option(30.0, "Time that running requests get when the server stops.")
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The size of one message at most, all frames together."""
+        return int(self.max_message_mb * 2**20)
 
     def wrong(self) -> Iterator[str]:
         """Say what cannot be."""
