@@ -79,12 +79,14 @@ class Broker:
             self.frontend = _bound(self._clients)
             self._workers = self._router(-1)
             _bind(self._workers, backend)
+            self.backend = _bound(self._workers)
+            if config.worker_endpoint:
+                _bind(self._workers, config.worker_endpoint)
         except BindError:
             self._context.destroy(linger=0)
             raise
         self._commands = self._context.socket(zmq.PULL)
         self._commands.bind(COMMANDS)
-        self.backend = _bound(self._workers)
         most_bytes = MOST_UNREAD * config.max_message_bytes
         self._post = Post(self._clients, self._workers, most_bytes)
         self._dispatcher = Dispatcher(config, admission, self.backend, time.monotonic())

@@ -17,7 +17,7 @@ from bertfeat_client.errors import ClientError, ConnectTimeout
 from bertfeat_server.access.encryption import write_key_pair
 from bertfeat_server.ask import ask
 from bertfeat_server.config import ServerConfig
-from bertfeat_server.finding import YOURS, address, find
+from bertfeat_server.finding import YOURS, address, elsewhere, find
 from bertfeat_server.load_command import bench
 from bertfeat_server.logs import set_up
 from bertfeat_server.options import options_of
@@ -125,12 +125,21 @@ def stop(endpoint: str, port: int | None) -> None:
 @group.command()
 @click.option("--connect", default="", show_default=YOURS, help="Endpoint of the server.")
 @click.option("--model", default="", show_default="the first", help="Which of its models.")
+@click.option(
+    "--token", envvar="BERTFEAT_SERVE_TOKEN", show_default="the run file's",
+    help="Admin token of a server on another machine.",
+)  # fmt: skip
 @options_of(ServerConfig, only=("device", "threads", "log_level", "log_json"))
-def worker(connect: str, model: str, **options: Any) -> None:
-    """Add a worker to a running server, until it stops or this is interrupted."""
+def worker(connect: str, model: str, token: str | None, **options: Any) -> None:
+    """Add a worker to a running server, until it stops or this is interrupted.
+
+    A server on another machine needs --worker-endpoint, and its token, which its run file holds.
+    """
     set_up(options["log_level"], options["log_json"])
     server = find(connect, None)
-    told = ask(server.door, "join", token=server.token)
+    token = token or server.token
+    told = ask(server.door, "join", token=token)
+    backend = told["backend"] if server.pid else elsewhere(server.endpoint, told["config"])
     config = _config(told["config"] | {name: options[name] for name in ("device", "threads")})
     name = model or next(iter(config.models))
     if name not in config.models:
@@ -138,7 +147,7 @@ def worker(connect: str, model: str, **options: Any) -> None:
     warnings.simplefilter("ignore", TruncationWarning)
     settings = WorkerSettings(
         config=config, name=name, source=config.models[name], device=config.device,
-        backend=told["backend"], token=server.token, identity=f"joined-{uuid.uuid4().hex[:12]}",
+        backend=backend, token=token, identity=f"joined-{uuid.uuid4().hex[:12]}",
     )  # fmt: skip
     serve(settings, lambda: click.echo(f"ready {settings.identity}"), signals=True)
 

@@ -1,14 +1,16 @@
 """Which running server a command means: the options that say so, and the run files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
-from bertfeat_client.errors import ConnectTimeout
+from bertfeat_client.errors import ConnectTimeout, Forbidden
 from bertfeat_server.ask import port_of, reachable
 from bertfeat_server.runfile import RunFile, running
 
+EVERYWHERE = ("*", "0.0.0.0", "::")
 YOURS = "your only server on this machine"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,6 +48,27 @@ def find(endpoint: str, port: int | None) -> RunFile:
             return _local(server)
     endpoint = endpoint or f"tcp://127.0.0.1:{port}"
     return RunFile(0, endpoint, "", endpoint)
+
+
+def elsewhere(endpoint: str, config: Mapping[str, Any]) -> str:
+    """Return where workers of another machine connect.
+
+    Args:
+        endpoint: where the server was reached.
+        config: its settings.
+
+    Raises:
+        Forbidden: it takes none.
+    """
+    told = str(config["worker_endpoint"])
+    if not told:
+        raise Forbidden(
+            f"the server at {endpoint} takes workers of its own machine only; start it with "
+            "--worker-endpoint tcp://HOST:PORT"
+        )
+    host, port = urlsplit(told).hostname or "", told.rpartition(":")[2]
+    # what listens everywhere is reached where the server was
+    return f"tcp://{urlsplit(endpoint).hostname}:{port}" if host in EVERYWHERE else told
 
 
 def _local(server: RunFile) -> RunFile:

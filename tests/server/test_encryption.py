@@ -166,6 +166,8 @@ def test_a_secret_is_never_shown_and_survives_pickling(keys):
     ({"endpoint": "ipc:///x", "host": "0.0.0.0", "http_port": 1}, "HTTP"),
     ({"host": "0.0.0.0", "api_key_file": "k", "compat": True}, "bert-as-service"),
     ({"host": "0.0.0.0", "curve_secret_key_file": "k", "http_port": 0}, "--curve-clients-folder"),
+    ({"worker_endpoint": "tcp://0.0.0.0:1"}, "in the clear"),
+    ({"worker_endpoint": "ipc:///x"}, "is not like"),
     ({"curve_clients_folder": "k"}, "curve_secret_key_file"),
 ])  # fmt: skip
 def test_a_public_address_without_keys_is_refused(options, word):

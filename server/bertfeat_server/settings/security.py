@@ -46,6 +46,8 @@ class Security(Listening, Http, Compat):
             )
         if self.http and not is_loopback(self.host) and not self.api_key_file:
             yield f"HTTP on {self.host} is open to other machines: give --api-key-file, {advice}"
+        if is_public(self.worker_endpoint):
+            yield f"{self.worker_endpoint} carries texts to workers in the clear: {advice[3:]}"
         if self.compat and not is_loopback(self.host):
             yield f"bert-as-service's ports on {self.host} know no keys: {advice[3:]}"
 
