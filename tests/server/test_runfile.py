@@ -1,16 +1,23 @@
 """Run files: found by their owner, gone with their server, closed to everybody else."""
 
+import hmac
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from bertfeat_client.errors import Forbidden
+from bertfeat_server.access.admission import Admission
 from bertfeat_server.runfile import (
     RunFile,
     RuntimeFolderError,
     backend_path,
+    door_path,
     published,
     running,
     runtime_folder,
@@ -84,3 +91,78 @@ def test_without_a_runtime_folder_of_the_system_one_in_the_temporary_folder_is_u
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     assert runtime_folder() == tmp_path / f"bertfeat-{os.getuid()}"
+
+
+STRANGER = """
+import os, socket, sys
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+for path in sys.argv[1:]:
+    try:
+        if path.endswith(".json"):
+            open(path).close()
+        else:
+            socket.socket(socket.AF_UNIX).connect(path)
+    except PermissionError:
+        print("refused")
+    else:
+        print("let_in")
+"""
+
+
+@pytest.fixture
+def base(monkeypatch):
+    """A folder that everybody may enter, with the runtime folder in it."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", name)
+        yield Path(name)
+
+
+def listening_at(path):
+    """Return a socket that everybody may connect to, who can reach its file."""
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(path))
+    made.listen()
+    path.chmod(0o777)
+    return made
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become another user"
+)
+def test_another_user_reaches_neither_the_run_file_nor_the_sockets(base):
+    with published(RunFile(os.getpid(), "tcp://127.0.0.1:1", "token")) as path:
+        path.chmod(0o644)  # the folder alone is enough
+        sockets = [base / "public", backend_path(os.getpid()), door_path(os.getpid())]
+        listening = [listening_at(one) for one in sockets]
+        found = subprocess.run(
+            [sys.executable, "-S", "-c", STRANGER, str(path), *map(str, sockets)],
+            capture_output=True, text=True, timeout=60, cwd="/",
+        )  # fmt: skip
+        for one in listening:
+            one.close()
+    assert found.stdout.split() == ["refused", "let_in", "refused", "refused"], found.stderr
+
+
+def test_a_folder_of_another_user_is_refused(runtime, monkeypatch):
+    runtime_folder()
+    monkeypatch.setattr("os.getuid", lambda: 4321)
+    with pytest.raises(RuntimeFolderError, match="belong to you"):
+        runtime_folder()
+
+
+def test_a_token_is_compared_in_constant_time(monkeypatch):
+    compared = []
+    real = hmac.compare_digest
+    monkeypatch.setattr("hmac.compare_digest", lambda a, b: compared.append((a, b)) or real(a, b))
+    admission = Admission("the token")
+    assert admission.is_inside({"token": "the token"})
+    assert not admission.is_inside({"token": "the tokem"})
+    assert not admission.is_inside({"token": "\ud800"})
+    assert compared[:2] == [(b"the token", b"the token"), (b"the tokem", b"the token")]
+    for header in ({}, {"token": None}, {"token": 7}, {"token": ["the token"]}):
+        assert not admission.is_inside(header)
+        with pytest.raises(Forbidden, match="admin token"):
+            admission.check_owner(header)

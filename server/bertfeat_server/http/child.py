@@ -17,6 +17,7 @@ from bertfeat_server.access.keys import KeyRing
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.http.app import App
 from bertfeat_server.http.guard import Guard
+from bertfeat_server.http.patience import Patience
 from bertfeat_server.logs import set_up
 from bertfeat_server.parent import Parent
 
@@ -93,4 +94,6 @@ async def _serve(
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         parent.tell("ready", http=f"http://{shown}:{port}")
+        watching = asyncio.create_task(Patience(server.server_state.connections).watch())
         await server.serve(sockets=[listener])
+        watching.cancel()
