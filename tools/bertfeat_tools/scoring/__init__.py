@@ -1,0 +1,1 @@
+"""Scores of predictions, ours or other programs': numbers only, no model is loaded here."""
