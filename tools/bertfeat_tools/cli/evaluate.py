@@ -27,3 +27,24 @@ def span(data: Path, predictions: Path) -> None:
 
     questions, version_2 = read_questions(data)
     click.echo(json.dumps(score_spans(questions, read_predictions(predictions), version_2)))
+
+
+@evaluate.command(context_settings=CONTEXT)
+@click.argument("gold", type=FILE)
+@click.argument("predictions", type=FILE)
+def classify(gold: Path, predictions: Path) -> None:
+    """Score class labels, one a line in both files: accuracy, macro F1, Matthews' correlation."""
+    from bertfeat_tools.scoring.lines import read_pairs, score_classes
+
+    click.echo(json.dumps(score_classes(*read_pairs(gold, predictions))))
+
+
+@evaluate.command(context_settings=CONTEXT)
+@click.argument("gold", type=FILE)
+@click.argument("predictions", type=FILE)
+def sts(gold: Path, predictions: Path) -> None:
+    """Score similarities, one number a line in both files: Spearman and Pearson."""
+    from bertfeat_tools.scoring.lines import as_scores, read_pairs, score_similarities
+
+    left, right = read_pairs(gold, predictions)
+    click.echo(json.dumps(score_similarities(as_scores(left), as_scores(right))))
