@@ -1,6 +1,7 @@
 """The unmodified client of bert-as-service against a server with its ports."""
 
 import json
+import signal
 import threading
 import time
 import warnings
@@ -205,3 +206,12 @@ def test_taken_ports_are_an_error_that_names_the_option(start, ports, served):
     server = start(*options, ready=False)
     assert server.end(0) == 1
     assert "--compat-ports" in server.errors.read_text()
+
+
+def test_no_process_outlives_a_supervisor_that_is_killed_while_they_begin(start, wait_for):
+    mine = free_port(), free_port()
+    server = start("--compat", "--compat-ports", f"{mine[0]},{mine[1]}", ready=False)
+    wait_for(lambda: len(server.pids()) > 2)
+    children = [psutil.Process(pid) for pid in server.pids()]
+    server.end(signal.SIGKILL)
+    assert psutil.wait_procs(children, timeout=30)[1] == []

@@ -1,8 +1,9 @@
 """The process that serves bert-as-service's clients, until its parent lets go."""
 
 import asyncio
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import zmq
@@ -31,9 +32,16 @@ def main(parent: Parent) -> None:
     set_up(config.log_level, config.log_json)
     for kind in (TruncationWarning, ClientTruncationWarning):
         warnings.simplefilter("ignore", kind)  # this protocol cannot tell it
+    # from here on: whatever hangs while it begins must not outlive the supervisor
+    ends: list[Callable[[], object]] = [lambda: os._exit(0)]
+
+    def end() -> None:
+        ends[-1]()
+
+    parent.watch(on_death=end)
     try:
         with _sockets(config) as (requests, answers):
-            asyncio.run(_serve(parent, config, requests, answers))
+            asyncio.run(_serve(parent, config, ends, requests, answers))
     except zmq.ZMQError as error:
         ports = ",".join(map(str, config.compat_in_out))
         parent.tell(
@@ -66,6 +74,7 @@ def _sockets(
 async def _serve(
     parent: Parent,
     config: ServerConfig,
+    ends: list[Callable[[], object]],
     requests: "zmq.asyncio.Socket",
     answers: "zmq.Socket[bytes]",
 ) -> None:
@@ -80,11 +89,7 @@ async def _serve(
             asyncio.create_task(_attend(mailbox)),
         ]
         loop = asyncio.get_running_loop()
-
-        def let_go() -> None:
-            loop.call_soon_threadsafe(ended.set)
-
-        parent.watch(on_death=let_go)
+        ends.append(lambda: loop.call_soon_threadsafe(ended.set))
         parent.tell("ready", compat=f"{config.host} {','.join(map(str, config.compat_in_out))}")
         waits = asyncio.create_task(ended.wait())
         await asyncio.wait([*tasks, waits], return_when=asyncio.FIRST_COMPLETED)
