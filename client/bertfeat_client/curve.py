@@ -39,17 +39,24 @@ class Curve:
         server_key, _ = read_certificate(server_key_file)
         if secret_key_file is None:
             return cls(server_key, *zmq.curve_keypair())
-        public, secret = read_certificate(secret_key_file)
-        if secret is None:
-            raise InvalidRequest(
-                f"{secret_key_file} holds no secret key: expected a file named NAME.key_secret"
-            )
-        return cls(server_key, public, secret)
+        return cls(server_key, *read_key_pair(secret_key_file))
 
     def put_on(self, socket: "zmq.Socket[bytes]") -> None:
         """Let a socket that is not connected yet use these keys."""
         socket.curve_serverkey = self.server_key
         socket.curve_publickey, socket.curve_secretkey = self.public_key, self.secret_key
+
+
+def read_key_pair(path: str | Path) -> tuple[bytes, bytes]:
+    """Return the public and the secret key of a file that has both.
+
+    Raises:
+        InvalidRequest: it cannot be read or has no secret key.
+    """
+    public, secret = read_certificate(path)
+    if secret is None:
+        raise InvalidRequest(f"{path} holds no secret key: expected a file named NAME.key_secret")
+    return public, secret
 
 
 def read_certificate(path: str | Path) -> tuple[bytes, bytes | None]:

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,6 +46,14 @@ def wait_until_ready(endpoint: str, token: str, timeout_s: float) -> dict[str, A
             raise ConnectTimeout(f"the server at {endpoint} was not ready within {timeout_s:g} s")
         time.sleep(0.02)
     return ask(endpoint, "info", token=token, timeout_s=timeout_s)
+
+
+def default_model(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a server's ``info`` says of the model that answers if none is named."""
+    found: dict[str, Any] = next(
+        model for model in info["models"] if model["name"] == info["default_model"]
+    )
+    return found
 
 
 def reachable(endpoint: str) -> str:

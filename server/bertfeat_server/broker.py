@@ -172,7 +172,7 @@ class Broker:
             self._going = False
 
     def _reload(self, config: ServerConfig) -> None:
-        set_up(config.log_level, config.log_json, config.log_requests)
+        set_up(config)
         try:
             self._dispatcher.reload(config)
         except ConfigError as error:
@@ -227,7 +227,7 @@ def main(parent: Parent) -> None:
     """Run the broker of a supervisor."""
     settings = parent.settings
     config = ServerConfig.from_dict(settings["config"])
-    set_up(config.log_level, config.log_json, config.log_requests)
+    set_up(config)
     ends = {name: settings[name] for name in ("frontend", "backend", "door")}
     try:
         broker = Broker(

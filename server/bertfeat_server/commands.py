@@ -23,6 +23,7 @@ from bertfeat_server.logs import set_up
 from bertfeat_server.options import options_of
 from bertfeat_server.options_file import Repeatable, config_option, parameters_again
 from bertfeat_server.runfile import RunFile, running
+from bertfeat_server.settings.logging import Logging
 from bertfeat_server.supervisor import Supervisor
 from bertfeat_server.texts import status_table, summary
 from bertfeat_server.watching import watch
@@ -70,7 +71,7 @@ def start(**options: Any) -> None:
     config = _config(options)
     if config.encoder_factory == ServerConfig.encoder_factory:
         require("bertfeat-serve start", "tokenizers")
-    set_up(config.log_level, config.log_json)
+    set_up(config)
     if config.insecure:
         logger.warning("--insecure: whoever reaches this machine may use the server")
 
@@ -135,7 +136,7 @@ def worker(connect: str, model: str, token: str | None, **options: Any) -> None:
 
     A server on another machine needs --worker-endpoint, and its token, which its run file holds.
     """
-    set_up(options["log_level"], options["log_json"])
+    set_up(Logging(log_level=options["log_level"], log_json=options["log_json"]))
     server = find(connect, None)
     token = token or server.token
     told = ask(server.door, "join", token=token)

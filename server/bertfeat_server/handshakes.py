@@ -9,6 +9,8 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from bertfeat_server.logs import Seldom
+
 EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 QUIET_S = 60.0
 """Time between two log lines, however many come."""
@@ -34,7 +36,7 @@ class Handshakes:
         self.socket.rcvhwm = 0
         self._successes = 0
         self._begun: dict[int, int] = {}
-        self._failed, self._told_at = 0, -QUIET_S
+        self._failed = Seldom(QUIET_S)
 
     def read(self, now: float) -> None:
         """Take in what happened, and tell of failures from time to time."""
@@ -43,9 +45,8 @@ class Handshakes:
             event: Any = parse_monitor_message(self.socket.recv_multipart())
             endpoint = event["endpoint"].decode("utf-8", "replace")
             self._note(event["event"], event["value"])
-        if self._failed and now >= self._told_at + QUIET_S:
-            logger.warning(HINT, self._failed, endpoint)
-            self._failed, self._told_at = 0, now
+        if failed := self._failed.due(now):
+            logger.warning(HINT, failed, endpoint)
 
     def _note(self, event: int, descriptor: int) -> None:
         """Count an event.
@@ -60,4 +61,4 @@ class Handshakes:
             self._successes += 1
         else:
             self.connections -= 1
-            self._failed += self._begun.pop(descriptor, -1) == self._successes
+            self._failed.count += self._begun.pop(descriptor, -1) == self._successes

@@ -14,7 +14,7 @@ def main(parent: Parent) -> None:
 
     settings = parent.settings
     config = ServerConfig.from_dict(settings["config"])
-    set_up(config.log_level, config.log_json)
+    set_up(config)
     parent.watch(reload_log)
     try:
         index_service.run(

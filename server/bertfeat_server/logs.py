@@ -7,6 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from bertfeat_server.config import ServerConfig
+from bertfeat_server.settings.logging import Logging
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (UTC), level, logger, pid, message and traceback if any."""
@@ -27,28 +30,40 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
+class Seldom:
+    """Counts what keeps happening, so that the log tells it once in a while and not each time.
+
+    Args:
+        every_s: time between two lines.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s, self._told_at, self.count = every_s, -every_s, 0
+
+    def due(self, now: float) -> int:
+        """Return how often it happened and count anew, if it is to be told now; else 0."""
+        if not self.count or now < self._told_at + self._every_s:
+            return 0
+        count, self.count, self._told_at = self.count, 0, now
+        return count
+
+
 def reload_log(command: Mapping[str, Any]) -> None:
     """Log in another way when a supervisor says so."""
     if command["command"] == "reload":
-        told = command["config"]
-        set_up(told["log_level"], told["log_json"], told["log_requests"])
+        set_up(ServerConfig.from_dict(command["config"]))
 
 
-def set_up(level: str, as_json: bool, requests: bool = False) -> None:
-    """Send this process's log, warnings included, to stderr.
-
-    Args:
-        level: of what the server says of itself.
-        as_json: one JSON object a line.
-        requests: a line for each request too.
-    """
+def set_up(told: Logging) -> None:
+    """Send this process's log, warnings included, to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter()
-        if as_json
+        if told.log_json
         else logging.Formatter("%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s")
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("bertfeat_server").setLevel(level.upper())
-    logging.getLogger("bertfeat_server.requests").setLevel("INFO" if requests else "WARNING")
+    logging.getLogger("bertfeat_server").setLevel(told.log_level.upper())
+    requests = logging.getLogger("bertfeat_server.requests")
+    requests.setLevel("INFO" if told.log_requests else "WARNING")
     logging.captureWarnings(True)

@@ -7,9 +7,10 @@ from bertfeat_server.config import ServerConfig
 from bertfeat_server.settings.encoding import Encoding
 from bertfeat_server.settings.limits import Limits
 
-CHANGEABLE = {field.name for group in (Encoding, Limits) for field in fields(group)} | {
-    "api_key_file", "log_level", "log_requests",
-}  # fmt: skip
+OF_SOCKETS = {"max_message_mb", "max_connections"}
+CHANGEABLE = {
+    field.name for group in (Encoding, Limits) for field in fields(group)
+} - OF_SOCKETS | {"api_key_file", "log_level", "log_requests"}
 logger = logging.getLogger(__name__)
 
 

@@ -177,7 +177,7 @@ class Supervisor:
         except Exception as error:
             logger.error("the settings stay as they are: %s", error)
             return
-        set_up(self.config.log_level, self.config.log_json)
+        set_up(self.config)
         for slot in self._slots:
             if slot.child is not None:
                 slot.child.tell({"command": "reload", "config": self.config.to_dict()})

@@ -193,7 +193,7 @@ def main(parent: Parent) -> None:
     told = dict(parent.settings)
     del told["role"]
     settings = WorkerSettings(**told | {"config": ServerConfig.from_dict(told["config"])})
-    set_up(settings.config.log_level, settings.config.log_json)
+    set_up(settings.config)
     parent.watch(reload_log)
     warnings.simplefilter("ignore", TruncationWarning)
     try:

@@ -52,7 +52,7 @@ def test_an_old_client_is_told_of_once_and_then_seldom(watched, zmq_context, cap
             assert seen(handshakes, condition, now)
 
     come(lambda: "--compat" in caplog.text, 0.0)
-    come(lambda: handshakes._failed == 1, 1.0)
+    come(lambda: handshakes._failed.count == 1, 1.0)
     assert len(caplog.records) == 1
     come(lambda: len(caplog.records) == 2, QUIET_S + 1)
     assert seen(handshakes, lambda: handshakes.connections == 0, QUIET_S + 2)

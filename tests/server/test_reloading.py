@@ -78,6 +78,7 @@ def test_only_what_can_change_is_taken_over_and_the_rest_is_named(caplog):
     assert found == ServerConfig(port=1, max_wait_ms=9, pooling="max")
     assert "port=2 needs a restart, it stays 1" in caplog.text
     assert {"port", "host", "model", "workers", "http_port"}.isdisjoint(CHANGEABLE)
+    assert {"max_message_mb", "max_connections"}.isdisjoint(CHANGEABLE), "the sockets have them"
 
 
 def test_limits_hold_for_what_waits_already():

@@ -3,7 +3,6 @@
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from bertfeat_client.errors import Forbidden, InvalidRequest, Overloaded, Unauthorized
@@ -56,7 +55,7 @@ class Admission:
         Raises:
             ConfigError: the key file cannot be used; the keys stay as they are.
         """
-        self.keys = KeyRing.read(Path(config.api_key_file)) if config.api_key_file else None
+        self.keys = KeyRing.of(config)
 
     def is_inside(self, header: Mapping[str, Any]) -> bool:
         """Compare a message's token with the server's, in constant time."""

@@ -9,7 +9,7 @@ import zmq.auth
 import zmq.utils.z85
 
 from bertfeat.errors import ConfigError
-from bertfeat_client.curve import read_certificate
+from bertfeat_client.curve import read_key_pair
 from bertfeat_client.errors import InvalidRequest
 from bertfeat_server.settings.security import Security
 
@@ -55,14 +55,11 @@ class Encryption:
 
     def __init__(self, secret_key_file: Path, clients_folder: Path | None) -> None:
         try:
-            self.public, secret = read_certificate(secret_key_file)
+            self.public, self._secret = read_key_pair(secret_key_file)
         except InvalidRequest as error:
             raise ConfigError(str(error)) from error
-        if secret is None:
-            raise ConfigError(f"{secret_key_file} holds no secret key; expected NAME.key_secret")
         if os.name == "posix" and secret_key_file.stat().st_mode & 0o077:
             raise ConfigError(f"others may read {secret_key_file}: run chmod 600 on it")
-        self._secret = secret
         self.clients = ClientKeys(clients_folder) if clients_folder is not None else None
 
     @classmethod

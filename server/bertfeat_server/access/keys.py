@@ -19,6 +19,7 @@ from typing import Any
 
 from bertfeat.errors import ConfigError
 from bertfeat_server.access.rates import Bucket
+from bertfeat_server.settings.security import Security
 
 SHORTEST_KEY = 16
 FIELDS = {"key", "sha256", "requests_per_s", "max_request_texts"}
@@ -54,6 +55,15 @@ class KeyRing:
             name: Bucket(key.requests_per_s)
             for name, key in self.keys.items() if key.requests_per_s < math.inf
         }  # fmt: skip
+
+    @classmethod
+    def of(cls, config: Security) -> "KeyRing | None":
+        """Return the keys of a server's settings, None where anybody may ask.
+
+        Raises:
+            ConfigError: see :meth:`read`.
+        """
+        return cls.read(Path(config.api_key_file)) if config.api_key_file else None
 
     @classmethod
     def read(cls, path: Path) -> "KeyRing":

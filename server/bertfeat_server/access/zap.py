@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import zmq
 
+from bertfeat_server.logs import Seldom
+
 ENDPOINT = "inproc://zeromq.zap.01"
 VERSION = b"1.0"
 DOMAIN = b"clients"
@@ -36,7 +38,7 @@ class Zap:
         limit: int,
         knows: Callable[[bytes], bool] | None = None,
     ) -> None:
-        self._limit, self._knows, self._told_at = limit, knows, -QUIET_S
+        self._limit, self._knows, self._refused = limit, knows, Seldom(QUIET_S)
         self.socket: zmq.Socket[bytes] = context.socket(zmq.REP)
         self.socket.linger = 0
         self.socket.bind(ENDPOINT)
@@ -55,8 +57,8 @@ class Zap:
             return REFUSED
         if connections <= self._limit:
             return WELCOME
-        if now >= self._told_at + QUIET_S:
-            self._told_at = now
+        self._refused.count += 1
+        if self._refused.due(now):
             logger.warning(
                 "%d connections, no more than %d may be (--max-connections): others wait",
                 connections, self._limit,

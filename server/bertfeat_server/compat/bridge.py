@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from bertfeat_client import AsyncClient
 from bertfeat_client.errors import ClientError
+from bertfeat_server.ask import default_model
 from bertfeat_server.compat.frames import (
     VERSION,
     Asked,
@@ -19,6 +20,7 @@ from bertfeat_server.compat.frames import (
     read,
     vectors_answer,
 )
+from bertfeat_server.logs import Seldom
 
 QUIET_S = 10.0
 """Time between two log lines about what was refused: a flood of junk must not fill the disk."""
@@ -45,7 +47,7 @@ class Bridge:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._show_tokens, self._post, self._now = client, show_tokens, post, now
-        self._refused, self._told_at = 0, -QUIET_S
+        self._refused = Seldom(QUIET_S)
         self._commands: dict[bytes, Callable[[], Awaitable[dict[str, Any]]]] = {
             b"SHOW_CONFIG": self._config, b"SHOW_STATUS": self._status,
         }  # fmt: skip
@@ -77,19 +79,13 @@ class Bridge:
         return vectors, await self._tokens(client, texts) if self._show_tokens else None
 
     async def _tokens(self, client: AsyncClient, texts: list[Any]) -> list[list[str]]:
-        limit = int((await self._model())["max_seq_len"])
+        limit = int(default_model(await client.info())["max_seq_len"])
         found: Any = await client.tokenize(texts)
         return [cut(text["tokens"], limit) for text in found]
 
-    async def _model(self) -> Mapping[str, Any]:
-        told = await self._client.info()
-        found: Mapping[str, Any] = next(
-            model for model in told["models"] if model["name"] == told["default_model"]
-        )
-        return found
-
     async def _config(self) -> dict[str, Any]:
-        model, _ = await asyncio.gather(self._model(), asyncio.sleep(SETTLE_S))
+        told, _ = await asyncio.gather(self._client.info(), asyncio.sleep(SETTLE_S))
+        model = default_model(told)
         return {
             "server_version": VERSION,
             "max_seq_len": model.get("max_seq_len"),
@@ -98,18 +94,17 @@ class Bridge:
             "dim": model.get("dim"),
             "precision": model.get("precision"),
             "model_hash": model.get("model_hash"),
-            "bertfeat_version": (await self._client.info())["version"],
+            "bertfeat_version": told["version"],
         }
 
     async def _status(self) -> dict[str, Any]:
         return await self._config() | await self._client.status()
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._refused += 1
-        if self._now() >= self._told_at + QUIET_S:
+        self._refused.count += 1
+        if refused := self._refused.due(self._now()):
             logger.warning("%d message(s) of bert-as-service clients were refused; the last: %s",
-                           self._refused, refusal)  # fmt: skip
-            self._refused, self._told_at = 0, self._now()
+                           refused, refusal)  # fmt: skip
         if refusal.address is not None:
             self._post(error_answer(refusal.address, str(refusal)))
 

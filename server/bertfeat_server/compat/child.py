@@ -3,8 +3,10 @@
 import asyncio
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import zmq
 import zmq.asyncio
@@ -15,7 +17,7 @@ from bertfeat_client import TruncationWarning as ClientTruncationWarning
 from bertfeat_server.compat.bridge import Bridge, each
 from bertfeat_server.compat.mailbox import Mailbox
 from bertfeat_server.config import ServerConfig
-from bertfeat_server.logs import set_up
+from bertfeat_server.logs import reload_log, set_up
 from bertfeat_server.parent import Parent
 
 AT_ONCE = 256
@@ -25,23 +27,27 @@ LOOK_S, IDLE_S = 0.01, 0.1
 """Time between two looks at who listens, while answers wait for that and while none does."""
 
 
+@dataclass
+class Orders:
+    """What to do when the supervisor says something or is gone, until it serves and while."""
+
+    obey: Callable[[Mapping[str, Any]], None] = reload_log
+    end: Callable[[], None] = lambda: os._exit(0)
+
+
 def main(parent: Parent) -> None:
     """Serve old clients for a supervisor."""
     settings = parent.settings
     config = ServerConfig.from_dict(settings["config"])
-    set_up(config.log_level, config.log_json)
+    set_up(config)
     for kind in (TruncationWarning, ClientTruncationWarning):
         warnings.simplefilter("ignore", kind)  # this protocol cannot tell it
     # from here on: whatever hangs while it begins must not outlive the supervisor
-    ends: list[Callable[[], object]] = [lambda: os._exit(0)]
-
-    def end() -> None:
-        ends[-1]()
-
-    parent.watch(on_death=end)
+    orders = Orders()
+    parent.watch(lambda command: orders.obey(command), lambda: orders.end())
     try:
         with _sockets(config) as (requests, answers):
-            asyncio.run(_serve(parent, config, ends, requests, answers))
+            asyncio.run(_serve(parent, config, orders, requests, answers))
     except zmq.ZMQError as error:
         ports = ",".join(map(str, config.compat_in_out))
         parent.tell(
@@ -55,7 +61,6 @@ def main(parent: Parent) -> None:
 def _sockets(
     config: ServerConfig,
 ) -> "Iterator[tuple[zmq.asyncio.Socket, zmq.Socket[bytes]]]":
-    host = f"[{config.host}]" if ":" in config.host else config.host
     context = zmq.asyncio.Context()
     requests, answers = context.socket(zmq.PULL), zmq.Context(context).socket(zmq.XPUB)
     Mailbox.prepare(answers)
@@ -63,7 +68,7 @@ def _sockets(
     try:
         for socket, port in zip((requests, answers), config.compat_in_out, strict=True):
             socket.ipv6 = ":" in config.host
-            socket.bind(f"tcp://{host}:{port}")
+            socket.bind(f"tcp://{config.url_host}:{port}")
         yield requests, answers
     finally:
         requests.close(linger=0)
@@ -74,7 +79,7 @@ def _sockets(
 async def _serve(
     parent: Parent,
     config: ServerConfig,
-    ends: list[Callable[[], object]],
+    orders: Orders,
     requests: "zmq.asyncio.Socket",
     answers: "zmq.Socket[bytes]",
 ) -> None:
@@ -89,7 +94,16 @@ async def _serve(
             asyncio.create_task(_attend(mailbox)),
         ]
         loop = asyncio.get_running_loop()
-        ends.append(lambda: loop.call_soon_threadsafe(ended.set))
+
+        def let_go() -> None:
+            loop.call_soon_threadsafe(ended.set)
+
+        def obey(command: Mapping[str, Any]) -> None:
+            reload_log(command)
+            if command["command"] == "reload":
+                client.timeout_s = command["config"]["default_timeout_s"]
+
+        orders.obey, orders.end = obey, let_go
         parent.tell("ready", compat=f"{config.host} {','.join(map(str, config.compat_in_out))}")
         waits = asyncio.create_task(ended.wait())
         await asyncio.wait([*tasks, waits], return_when=asyncio.FIRST_COMPLETED)

@@ -5,7 +5,6 @@ import logging
 import socket
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -31,11 +30,11 @@ def main(parent: Parent) -> None:
     """Serve HTTP for a supervisor."""
     settings = parent.settings
     config = ServerConfig.from_dict(settings["config"])
-    set_up(config.log_level, config.log_json)
+    set_up(config)
     for kind in (TruncationWarning, ClientTruncationWarning):
         warnings.simplefilter("ignore", kind)  # rows tell it
     try:
-        keys = KeyRing.read(Path(config.api_key_file)) if config.api_key_file else None
+        keys = KeyRing.of(config)
         listener = listen(config.host, config.http or 0)
     except (BertFeatError, OSError) as error:
         parent.tell("failed", reason=f"HTTP cannot be served: {error}")
@@ -58,12 +57,13 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def reload(guard: Guard, told: Mapping[str, Any]) -> None:
+def reload(app: App, told: Mapping[str, Any]) -> None:
     """Go by other settings from now on; keys that cannot be read stay as they are."""
     config = ServerConfig.from_dict(told)
-    set_up(config.log_level, config.log_json)
+    set_up(config)
+    app.client.timeout_s = config.default_timeout_s
     try:
-        guard.keys = KeyRing.read(Path(config.api_key_file)) if config.api_key_file else None
+        app.guard.keys = KeyRing.of(config)
     except BertFeatError as error:
         logger.error("the keys stay as they are: %s", error)
 
@@ -88,7 +88,7 @@ async def _serve(
 
         def obey(command: Mapping[str, Any]) -> None:
             if command["command"] == "reload":
-                loop.call_soon_threadsafe(reload, app.guard, command["config"])
+                loop.call_soon_threadsafe(reload, app, command["config"])
 
         parent.watch(obey, let_go)
         host, port = listener.getsockname()[:2]

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from bertfeat_client import AsyncClient, EncodeInfo
 from bertfeat_client.errors import NotFound
 from bertfeat_server.access.keys import Key
+from bertfeat_server.ask import default_model
 from bertfeat_server.http.metrics import Metrics
 from bertfeat_server.http.problems import NATIVE, invalid
 
@@ -86,10 +87,7 @@ class Exchange(Generic[Body]):
 
     async def default_model(self) -> dict[str, Any]:
         """Return what the server says of its default model."""
-        told = await self.client.info()
-        models = {model["name"]: model for model in told["models"]}
-        found: dict[str, Any] = models[told["default_model"]]
-        return found
+        return default_model(await self.client.info())
 
     async def prompt_for(self, model: str | None, names: tuple[str, ...]) -> str | None:
         """Return the first of the names that the model has a prompt of.

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import structs
 
 from bertfeat_client.errors import ClientError, NotFound
+from bertfeat_server.ask import default_model
 from bertfeat_server.http.bodies import EncodeBody, SearchBody, TagBody, items_of
 from bertfeat_server.http.exchange import Answer, Exchange, Route, in_format
 
@@ -49,7 +50,7 @@ async def tag(exchange: Exchange[TagBody]) -> Answer:
 async def info(exchange: Exchange[None]) -> Answer:
     """Tell the server's version, models, limits and index."""
     told = await exchange.client.info()
-    model = next(one for one in told["models"] if one["name"] == told["default_model"])
+    model = default_model(told)
     # the names that text-embeddings-inference has for these stand beside ours
     return Answer(told | {
         "model_id": model["name"],

@@ -18,7 +18,6 @@ class Listening(Group):
     endpoint: str = option(
         "", "ZeroMQ endpoint for clients instead: ipc://PATH.", shown="tcp://HOST:PORT"
     )
-
     worker_endpoint: str = option(
         "", "Endpoint for workers on other machines too: tcp://HOST:PORT.", shown="none"
     )
@@ -26,8 +25,12 @@ class Listening(Group):
     @property
     def frontend(self) -> str:
         """The endpoint to bind for clients."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.endpoint or f"tcp://{host}:{self.port or '*'}"
+        return self.endpoint or f"tcp://{self.url_host}:{self.port or '*'}"
+
+    @property
+    def url_host(self) -> str:
+        """The address as it stands in an endpoint."""
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     def wrong(self) -> Iterator[str]:
         """Say what cannot be."""
