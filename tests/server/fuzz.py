@@ -67,14 +67,18 @@ def mangled(message: list[bytes], rng: random.Random) -> list[bytes]:
 
 
 def send(kind: int, endpoint: str, make, count: int, seed: int) -> None:
-    """Send so many messages from one socket, reading whatever comes back."""
+    """Send so many messages from one socket, reading whatever comes back.
+
+    Raises:
+        AssertionError: the port took none for a while.
+    """
     rng = random.Random(seed)
     with zmq.Context() as context, context.socket(kind) as sender:
         sender.linger = 1000
         sender.connect(endpoint)
         for number in range(count):
-            if sender.poll(5000, zmq.POLLOUT):
-                sender.send_multipart(make(rng), zmq.NOBLOCK)
+            assert sender.poll(30_000, zmq.POLLOUT), f"{endpoint} takes nothing any more"
+            sender.send_multipart(make(rng), zmq.NOBLOCK)
             while kind == zmq.DEALER and number % 50 == 0 and sender.poll(0):
                 sender.recv_multipart()
 

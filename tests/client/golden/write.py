@@ -19,6 +19,17 @@ MESSAGES = {
         {"op": "encode", "id": "1", "timeout_ms": 60000, "model": None, "options": {"layers": -2}},
         ["a text", {"text": "a", "pair": "b"}, {"words": ["a", "b"]}, {"ids": [101, 102]}, "第三"],
     ),
+    "encode with keys of 1.1": Message(
+        {
+            "op": "encode", "id": "5", "timeout_ms": 60000, "model": None, "options": {},
+            "key": "an API key of a caller", "priority": "low", "caller": "http 10.0.0.1",
+            "request_id": "r-1", "traceparent": "00-4bf9-00f0-01",
+        },
+        ["a text"],
+    ),
+    "unauthorized": Message({
+        "id": "5", "status": "error", "error": {"code": "unauthorized", "message": "a key, please"},
+    }),
     "tokens": Message({"op": "tokens", "id": "2", "options": {}}, ["a text"]),
     "info": Message({"op": "info", "id": "3"}),
     "cancel": Message({"op": "cancel", "id": "1"}),
@@ -68,12 +79,26 @@ def plain(message: Message) -> dict:
         "header": message.header,
         "items": message.items,
         "arrays": {
-            name: {"dtype": array.dtype.name, "values": array.tolist()}
+            name: {
+                "dtype": array.dtype.name,
+                "shape": list(array.shape),
+                "values": array.reshape(-1).tolist(),
+            }
             for name, array in message.arrays.items()
         },
         "ragged": sorted(message.ragged),
         "bfloat16": sorted(message.bfloat16),
     }
+
+
+def message_of(means: dict) -> Message:
+    """The message that :func:`plain` told of."""
+    arrays = {
+        name: np.array(array["values"], array["dtype"]).reshape(array["shape"])
+        for name, array in means["arrays"].items()
+    }
+    marks = (frozenset(means[kind]) for kind in ("ragged", "bfloat16"))
+    return Message(dict(means["header"]), means["items"], arrays, *marks)
 
 
 def main() -> None:
