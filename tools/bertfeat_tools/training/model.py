@@ -1,0 +1,32 @@
+"""What the loop trains: a Keras model that names its own loss."""
+
+from typing import Any
+
+import keras
+
+Tensor = Any
+
+
+class TrainingModel(keras.Model):
+    """A model whose ``call(batch, training)`` returns float32 scalars, ``loss`` among them.
+
+    A batch is one dict of arrays, labels included.  Every scalar is reported; ``loss`` is what is
+    made small.  Layers are built where they are made, so there is nothing left to build here.
+    """
+
+    def build(self, *_: Any) -> None:
+        """Accept any shape."""
+        self.built = True
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:  # fmt: skip
+        """Return the loss that ``call`` computed."""
+        return y_pred["loss"]
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Tensor]:
+        """Return everything that ``call`` computed."""
+        return dict(y_pred)

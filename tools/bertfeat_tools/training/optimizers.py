@@ -1,0 +1,149 @@
+"""The optimizers of BERT's recipes, and the learning rate over the steps.
+
+Weight decay is decoupled and leaves out biases and layer normalizations, as in
+google-research/bert optimization.py.  Gradients are clipped by their global norm.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+Rates = Callable[[str], float]
+UNDECAYED = ("bias", "gamma", "beta")
+"""Last parts of the paths of weights that do not decay."""
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up from 0, then constant, linear to 0, or half a cosine to 0.
+
+    Step 0 of a warm-up has rate 0, as in google-research/bert and in transformers.
+
+    Args:
+        peak: the highest rate.
+        steps: updates in all.
+        warmup: updates until the peak.
+        shape: ``linear``, ``constant`` or ``cosine``.
+        accumulation: calls of the optimizer that make one update.
+        google: decay from the first step on, so that the peak is already lowered after the
+            warm-up (google-research/bert optimization.py), instead of from the peak to the end.
+    """
+
+    def __init__(
+        self, peak: float, steps: int, warmup: int = 0, shape: str = "linear",
+        accumulation: int = 1, google: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.peak, self.steps, self.warmup = peak, steps, warmup
+        self.shape, self.accumulation, self.google = shape, accumulation, google
+
+    def __call__(self, step: Tensor) -> Tensor:
+        """Return the rate of a call of the optimizer, float32."""
+        update = ops.floor_divide(ops.cast(step, "float32"), float(self.accumulation))
+        rising = self.peak * update / max(self.warmup, 1)
+        start = 0 if self.google else self.warmup
+        done = ops.clip((update - start) / max(self.steps - start, 1), 0.0, 1.0)
+        falling = {
+            "constant": lambda: ops.ones_like(done),
+            "linear": lambda: 1.0 - done,
+            "cosine": lambda: 0.5 * (1.0 + ops.cos(math.pi * done)),
+        }[self.shape]()
+        return ops.where(update < self.warmup, rising, self.peak * falling)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make the same schedule."""
+        names = ("peak", "steps", "warmup", "shape", "accumulation", "google")
+        return {name: getattr(self, name) for name in names}
+
+
+class AdamW(keras.optimizers.Optimizer):
+    """Adam with decoupled weight decay.
+
+    Without bias correction and with epsilon 1e-6 it is google-research/bert's
+    ``AdamWeightDecayOptimizer``; with both the common AdamW (Loshchilov and Hutter 2019), in
+    PyTorch's form: the root of the corrected second moment, plus epsilon.
+
+    Args:
+        learning_rate: a rate or a schedule.
+        weight_decay: fraction of a weight, times the rate, that each update takes away.
+        epsilon: added to the root of the second moment.
+        bias_correction: whether moments are scaled up while they are young.
+        clip: largest global norm of the gradients; 0 = any.
+        accumulation: calls whose mean gradient makes one update.
+        rates: factor of the rate for a variable's path; None = 1 for each.
+    """
+
+    beta_1, beta_2 = 0.9, 0.999
+
+    def __init__(
+        self, learning_rate: Any, *, weight_decay: float = 0.01, epsilon: float = 1e-6,
+        bias_correction: bool = False, clip: float = 1.0, accumulation: int = 1,
+        rates: Rates | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            learning_rate,
+            global_clipnorm=clip or None,
+            gradient_accumulation_steps=accumulation if accumulation > 1 else None,
+            name=type(self).__name__.lower(),
+        )
+        self.decay, self.epsilon, self.bias_correction = weight_decay, epsilon, bias_correction
+        self.rates = rates or (lambda path: 1.0)
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Create the two moments of each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self.paths = [variable.path for variable in variables]
+        self.first, self.second = self.add_optimizer_variables(variables, ["first", "second"])
+
+    def apply(self, grads: Sequence[Tensor], trainable_variables: Any = None) -> None:
+        """Update the variables; gradients of looked-up tables are made whole first."""
+        super().apply([g if g is None else ops.convert_to_tensor(g) for g in grads],
+                      trainable_variables)  # fmt: skip
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        """Update one variable."""
+        place = self._get_variable_index(variable)  # a back end may pass its own variable, no path
+        update = self._adam(gradient, place)
+        if not self.paths[place].endswith(UNDECAYED):
+            weight = ops.convert_to_tensor(variable)
+            update = self._scale(weight, update + self.decay * weight)
+        rate = ops.cast(learning_rate, update.dtype) * self.rates(self.paths[place])
+        self.assign_sub(variable, update * rate)
+
+    def _adam(self, gradient: Tensor, place: int) -> Tensor:
+        first, second = self.first[place], self.second[place]
+        gradient = ops.cast(gradient, first.dtype)
+        self.assign_add(first, (gradient - first) * (1 - self.beta_1))
+        self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
+        if not self.bias_correction:
+            return first / (ops.sqrt(second) + self.epsilon)
+        count = ops.cast(self.iterations + 1, first.dtype)
+        young_1, young_2 = (1 - ops.power(beta, count) for beta in (self.beta_1, self.beta_2))
+        return first / young_1 / (ops.sqrt(second / young_2) + self.epsilon)
+
+    def _scale(self, weight: Tensor, update: Tensor) -> Tensor:
+        return update
+
+
+class Lamb(AdamW):
+    """AdamW whose update of each weight is scaled to the weight's own norm (You et al. 2020).
+
+    Biases and normalizations are not scaled.
+    """
+
+    def _scale(self, weight: Tensor, update: Tensor) -> Tensor:
+        weighs, moves = (ops.norm(ops.reshape(x, (-1,))) for x in (weight, update))
+        ratio = ops.where(ops.logical_and(weighs > 0, moves > 0), weighs / moves, 1.0)
+        return update * ratio
+
+
+OPTIMIZERS: dict[str, tuple[type[AdamW], dict[str, Any]]] = {
+    "google": (AdamW, {"epsilon": 1e-6, "bias_correction": False}),
+    "adamw": (AdamW, {"epsilon": 1e-8, "bias_correction": True}),
+    "lamb": (Lamb, {"epsilon": 1e-6, "bias_correction": True}),
+}
