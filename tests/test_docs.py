@@ -1,10 +1,14 @@
 """What the pages under docs/ name exists."""
 
 import re
+from functools import cache
 
+import click
 import pytest
 
 from bertfeat_server.commands import group
+from bertfeat_tools.cli.extract import extract_features
+from bertfeat_tools.cli.group import bertfeat
 from source_tree import ROOT
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -18,13 +22,23 @@ OLD_FLAGS = re.findall(  # bert-serving-start 1.10.0 --help
 )
 
 
+def commands(command):
+    """A command and all those below it."""
+    context = click.Context(command)
+    names = command.list_commands(context) if isinstance(command, click.Group) else []
+    below = [commands(command.get_command(context, name)) for name in names]
+    return [command, *(one for some in below for one in some)]
+
+
+@cache
 def options():
-    """Every option of every command of the server."""
+    """Every option of every command."""
     return {
         name
-        for command in group.commands.values() for parameter in command.params
+        for command in [*commands(group), *commands(bertfeat), extract_features]
+        for parameter in command.params
         for name in (*parameter.opts, *parameter.secondary_opts)
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

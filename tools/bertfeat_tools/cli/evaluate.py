@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from bertfeat_tools.cli.evaluate_lines import FILE, classify
+from bertfeat_tools.cli.evaluate_sts import sts
 from bertfeat_tools.cli.options import CONTEXT
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group(context_settings=CONTEXT)
@@ -29,22 +29,5 @@ def span(data: Path, predictions: Path) -> None:
     click.echo(json.dumps(score_spans(questions, read_predictions(predictions), version_2)))
 
 
-@evaluate.command(context_settings=CONTEXT)
-@click.argument("gold", type=FILE)
-@click.argument("predictions", type=FILE)
-def classify(gold: Path, predictions: Path) -> None:
-    """Score class labels, one a line in both files: accuracy, macro F1, Matthews' correlation."""
-    from bertfeat_tools.scoring.lines import read_pairs, score_classes
-
-    click.echo(json.dumps(score_classes(*read_pairs(gold, predictions))))
-
-
-@evaluate.command(context_settings=CONTEXT)
-@click.argument("gold", type=FILE)
-@click.argument("predictions", type=FILE)
-def sts(gold: Path, predictions: Path) -> None:
-    """Score similarities, one number a line in both files: Spearman and Pearson."""
-    from bertfeat_tools.scoring.lines import as_scores, read_pairs, score_similarities
-
-    left, right = read_pairs(gold, predictions)
-    click.echo(json.dumps(score_similarities(as_scores(left), as_scores(right))))
+evaluate.add_command(classify)
+evaluate.add_command(sts)

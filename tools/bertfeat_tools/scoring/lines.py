@@ -1,13 +1,14 @@
 """Scores of files with one value a line: class labels and similarity scores."""
 
 import math
-from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bertfeat.errors import InputError
+from bertfeat_tools.table import read_lines
 
 
 def read_pairs(gold: Path, predicted: Path) -> tuple[list[str], list[str]]:
@@ -16,7 +17,7 @@ def read_pairs(gold: Path, predicted: Path) -> tuple[list[str], list[str]]:
     Raises:
         InputError: a file is not UTF-8, lines are empty (all are listed), or the counts differ.
     """
-    left, right = _read_lines(gold), _read_lines(predicted)
+    left, right = _read_values(gold), _read_values(predicted)
     if len(left) != len(right) or not left:
         raise InputError(
             f"expected as many lines in both files and at least one, {gold} has {len(left)} and "
@@ -25,36 +26,65 @@ def read_pairs(gold: Path, predicted: Path) -> tuple[list[str], list[str]]:
     return left, right
 
 
-def as_scores(lines: list[str]) -> NDArray[np.float64]:
+def as_scores(values: list[str], lines: Sequence[int] | None = None) -> NDArray[np.float64]:
     """Return finite numbers, (B,).
 
+    Args:
+        values: one for each line.
+        lines: their numbers for the message, 1, 2 … unless given.
+
     Raises:
-        InputError: lines are no finite numbers; all are listed.
+        InputError: values are no finite numbers; all lines are listed.
     """
-    bad = [number for number, line in enumerate(lines, 1) if not _is_finite(line)]
+    numbered = zip(lines or range(1, len(values) + 1), values, strict=True)
+    bad = [str(number) for number, value in numbered if not _is_finite(value)]
     if bad:
         raise InputError(
-            f"expected a finite number a line, lines {', '.join(map(str, bad))} hold none; "
-            "repair them"
+            f"expected a finite number a line, lines {', '.join(bad)} hold none; repair them"
         )
-    return np.array([float(line) for line in lines])
+    return np.array([float(value) for value in values])
 
 
-def score_classes(gold: list[str], predicted: list[str]) -> dict[str, float | int]:
-    """Return accuracy, macro F1 over all labels seen, and Matthews' correlation (Gorodkin 2004)."""
-    pairs = Counter(zip(gold, predicted, strict=True))
-    golds, guesses = Counter(gold), Counter(predicted)
-    labels, total = sorted(golds | guesses), len(gold)
-    right = sum(pairs[label, label] for label in labels)
-    f1s = [2 * pairs[label, label] / (golds[label] + guesses[label]) for label in labels]
-    chance = sum(golds[label] * guesses[label] for label in labels)
-    spread = (total**2 - _squares(golds)) * (total**2 - _squares(guesses))
-    return {
-        "accuracy": right / total,
-        "macro_f1": sum(f1s) / len(f1s),
-        "mcc": (right * total - chance) / math.sqrt(spread) if spread else 0.0,
-        "total": total,
-    }
+def score_classes(
+    gold: list[str], predicted: list[str], positive: str | None = None
+) -> dict[str, float | int]:
+    """Return accuracy, macro F1 over all labels seen, and Matthews' correlation (Gorodkin 2004).
+
+    Args:
+        gold: the right labels.
+        predicted: those to score, as many.
+        positive: a label whose own precision, recall and F1 are added (GLUE's F1 is that of 1).
+
+    Raises:
+        InputError: the positive label occurs nowhere.
+    """
+    rows: dict[str, float] = class_statistic(gold, predicted, positive)(np.arange(len(gold)))
+    return {**rows, "total": len(gold)}
+
+
+def class_statistic(
+    gold: list[str], predicted: list[str], positive: str | None = None
+) -> Callable[[NDArray[np.intp]], dict[str, float]]:
+    """Return :func:`score_classes` as a function of the rows that are scored.
+
+    Raises:
+        InputError: the positive label occurs nowhere.
+    """
+    names, codes = np.unique([*gold, *predicted], return_inverse=True)
+    if positive is not None and positive not in names:
+        raise InputError(
+            f"expected one of the labels {', '.join(names)} as the positive one, got "
+            f"{positive!r}; give a label as it stands in the files"
+        )
+    codes = codes.reshape(2, -1)
+    cells = codes[0] * len(names) + codes[1]
+    at = None if positive is None else int(np.flatnonzero(names == positive)[0])
+
+    def score(rows: NDArray[np.intp]) -> dict[str, float]:
+        counts = np.bincount(cells[rows], minlength=len(names) ** 2)
+        return _class_scores(counts.reshape(len(names), -1).astype(float), at)
+
+    return score
 
 
 def score_similarities(
@@ -69,9 +99,28 @@ def score_similarities(
         raise InputError(
             "expected scores that differ, all of one file are equal; no correlation is defined"
         )
-    spearman = np.corrcoef(_ranks(gold), _ranks(predicted))[0, 1]
-    pearson = np.corrcoef(gold, predicted)[0, 1]
-    return {"spearman": float(spearman), "pearson": float(pearson), "total": len(gold)}
+    return {**_correlations(gold, predicted), "total": len(gold)}
+
+
+def similarity_statistic(
+    gold: NDArray[np.float64], predicted: NDArray[np.float64]
+) -> Callable[[NDArray[np.intp]], dict[str, float]]:
+    """Return :func:`score_similarities` as a function of the rows; NaN where none is defined."""
+
+    def score(rows: NDArray[np.intp]) -> dict[str, float]:
+        left, right = gold[rows], predicted[rows]
+        if np.ptp(left) == 0 or np.ptp(right) == 0:
+            return {"spearman": math.nan, "pearson": math.nan}
+        return _correlations(left, right)
+
+    return score
+
+
+def _correlations(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, float]:
+    return {
+        "spearman": float(np.corrcoef(_ranks(gold), _ranks(predicted))[0, 1]),
+        "pearson": float(np.corrcoef(gold, predicted)[0, 1]),
+    }
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,8 +129,24 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return ends[inverse]
 
 
-def _squares(counts: Counter[str]) -> int:
-    return sum(count**2 for count in counts.values())
+def _class_scores(table: NDArray[np.float64], positive: int | None) -> dict[str, float]:
+    """Score a table of counts, (gold labels, predicted labels)."""
+    golds, guesses, right = table.sum(1), table.sum(0), table.diagonal()
+    total, seen = table.sum(), golds + guesses > 0
+    f1s = 2 * right[seen] / (golds + guesses)[seen]
+    spread = (total**2 - (golds**2).sum()) * (total**2 - (guesses**2).sum())
+    chance = (golds * guesses).sum()
+    found = {
+        "accuracy": right.sum() / total,
+        "macro_f1": f1s.mean(),
+        "mcc": (right.sum() * total - chance) / np.sqrt(spread) if spread else 0.0,
+    }
+    if positive is not None:
+        hits, either = right[positive], golds[positive] + guesses[positive]
+        found["precision"] = hits / guesses[positive] if guesses[positive] else 0.0
+        found["recall"] = hits / golds[positive] if golds[positive] else 0.0
+        found["f1"] = 2 * hits / either if either else 0.0
+    return {name: float(value) for name, value in found.items()}
 
 
 def _is_finite(line: str) -> bool:
@@ -91,16 +156,11 @@ def _is_finite(line: str) -> bool:
         return False
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
-    except UnicodeDecodeError as error:
-        raise InputError(f"expected UTF-8, {path} is not: {error}; convert it") from error
-    if lines[-1] == "":
-        lines.pop()
-    bad = [str(number) for number, line in enumerate(lines, 1) if not line]
+def _read_values(path: Path) -> list[str]:
+    lines = read_lines(path)
+    bad = [str(line.index + 1) for line in lines if not line.text.strip()]
     if bad:
         raise InputError(
             f"expected a value a line, lines {', '.join(bad)} of {path} are empty; fill them in"
         )
-    return lines
+    return [line.text.strip() for line in lines]

@@ -1,0 +1,83 @@
+"""``bertfeat evaluate classify`` and ``sts``: files with one value a line, one run or several."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bertfeat_tools.cli.options import CONTEXT, with_options
+
+if TYPE_CHECKING:
+    from bertfeat_tools.scoring.bootstrap import Statistic
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+COMPARE = (
+    click.option(
+        "--against", type=FILE, multiple=True, metavar="FILE",
+        help="Predictions of another system, repeatable: a paired bootstrap compares the means.",
+    ),
+    click.option(
+        "--resamples", type=click.IntRange(1), default=10_000, help="Draws of the bootstrap."
+    ),
+)  # fmt: skip
+SEED = click.option("--seed", type=int, default=0, help="Of the bootstrap's draws.")
+
+
+@click.command(context_settings=CONTEXT)
+@with_options(
+    click.argument("gold", type=FILE),
+    click.argument("predictions", type=FILE, nargs=-1, required=True),
+    click.option(
+        "--positive", metavar="LABEL", show_default="none",
+        help="Add precision, recall and F1 of this label.",
+    ),
+    COMPARE, SEED,
+)  # fmt: skip
+def classify(
+    gold: Path, predictions: tuple[Path, ...], positive: str | None, **options: Any
+) -> None:
+    """Score class labels, one a line: accuracy, macro F1, Matthews' correlation.
+
+    Several files of PREDICTIONS are runs of one system: their mean and standard deviation.
+    """
+    from bertfeat_tools.scoring.lines import class_statistic, read_pairs
+
+    def read(path: Path) -> tuple[int, "Statistic"]:
+        left, right = read_pairs(gold, path)
+        return len(left), class_statistic(left, right, positive)
+
+    click.echo(json.dumps(score_runs(read, predictions, **options)))
+
+
+def score_runs(
+    read: Callable[[Path], tuple[int, "Statistic"]],
+    predictions: Sequence[Path],
+    against: Sequence[Path],
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the scores of one file, or mean and sd of several, compared to others if given.
+
+    Args:
+        read: gives a file's number of rows and its scores as a function of the rows.
+        predictions: the runs of the system that is scored.
+        against: those of another.
+        resamples: draws of the bootstrap.
+        seed: of the draws.
+    """
+    import numpy as np
+
+    from bertfeat_tools.scoring.bootstrap import mean_and_sd, mean_of, paired_bootstrap
+
+    ours, theirs = ([read(path) for path in paths] for paths in (predictions, against))
+    total, rows = ours[0][0], np.arange(ours[0][0])
+    scores = [run(rows) for _, run in ours]
+    found: dict[str, Any] = dict(scores[0]) if len(scores) == 1 else mean_and_sd(scores)
+    found |= {"total": total} | ({"runs": len(scores)} if len(scores) > 1 else {})
+    if not theirs:
+        return found
+    left, right = (mean_of([run for _, run in runs]) for runs in (ours, theirs))
+    compared = paired_bootstrap(total, left, right, resamples=resamples, seed=seed)
+    return found | {"against": {name: one._asdict() for name, one in compared.items()}}
