@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from bertfeat_tools.cli.evaluate_lines import FILE, classify
+from bertfeat_tools.cli.evaluate_retrieval import retrieval
 from bertfeat_tools.cli.evaluate_sts import sts
 from bertfeat_tools.cli.options import CONTEXT
 
@@ -30,4 +31,5 @@ def span(data: Path, predictions: Path) -> None:
 
 
 evaluate.add_command(classify)
+evaluate.add_command(retrieval)
 evaluate.add_command(sts)

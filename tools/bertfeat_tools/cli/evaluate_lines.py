@@ -1,7 +1,7 @@
 """``bertfeat evaluate classify`` and ``sts``: files with one value a line, one run or several."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from bertfeat_tools.cli.options import CONTEXT, with_options
 
 if TYPE_CHECKING:
     from bertfeat_tools.scoring.bootstrap import Statistic
+
+    Scored = tuple[int, Statistic]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 COMPARE = (
@@ -44,36 +46,40 @@ def classify(
     """
     from bertfeat_tools.scoring.lines import class_statistic, read_pairs
 
-    def read(path: Path) -> tuple[int, "Statistic"]:
+    def read(path: Path) -> "Scored":
         left, right = read_pairs(gold, path)
         return len(left), class_statistic(left, right, positive)
 
-    click.echo(json.dumps(score_runs(read, predictions, **options)))
+    click.echo(json.dumps(score_files(read, predictions, **options)))
 
 
-def score_runs(
-    read: Callable[[Path], tuple[int, "Statistic"]],
+def score_files(
+    read: Callable[[Path], "Scored"],
     predictions: Sequence[Path],
     against: Sequence[Path],
-    resamples: int,
-    seed: int,
+    **options: int,
 ) -> dict[str, Any]:
-    """Return the scores of one file, or mean and sd of several, compared to others if given.
+    """Do as :func:`score_runs` for files.
 
     Args:
         read: gives a file's number of rows and its scores as a function of the rows.
         predictions: the runs of the system that is scored.
         against: those of another.
-        resamples: draws of the bootstrap.
-        seed: of the draws.
+        options: of the bootstrap.
     """
+    return score_runs([read(path) for path in predictions], map(read, against), **options)
+
+
+def score_runs(
+    ours: Sequence["Scored"], against: Iterable["Scored"], resamples: int, seed: int
+) -> dict[str, Any]:
+    """Return the scores of one run, or mean and sd of several, compared to others if given."""
     import numpy as np
 
     from bertfeat_tools.scoring.bootstrap import mean_and_sd, mean_of, paired_bootstrap
 
-    ours, theirs = ([read(path) for path in paths] for paths in (predictions, against))
-    total, rows = ours[0][0], np.arange(ours[0][0])
-    scores = [run(rows) for _, run in ours]
+    total, theirs = ours[0][0], list(against)
+    scores = [run(np.arange(total)) for _, run in ours]
     found: dict[str, Any] = dict(scores[0]) if len(scores) == 1 else mean_and_sd(scores)
     found |= {"total": total} | ({"runs": len(scores)} if len(scores) > 1 else {})
     if not theirs:

@@ -1,47 +1,14 @@
 """``bertfeat evaluate sts``: similarities of a file, or of a model's vectors."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bertfeat_tools.cli.evaluate_lines import COMPARE, FILE, score_runs
-from bertfeat_tools.cli.options import (
-    BATCH_TOKENS,
-    CONTEXT,
-    FEATURES,
-    MAX_SEQ_LEN,
-    MODEL,
-    RUN,
-    encode_options,
-    load_encoder,
-    with_options,
-)
-
-ENCODER = (MODEL, *FEATURES, MAX_SEQ_LEN, BATCH_TOKENS, *RUN)
-
-
-def vector_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick from a command's options those of ``Encoder.encode`` that give one vector a text.
-
-    Raises:
-        click.UsageError: they ask for several, or for packed bits.
-    """
-    chosen = encode_options(options)
-    bits = str(chosen.get("dtype")).endswith("binary")
-    if chosen.get("pooling") in ("none", "NONE") or chosen.get("combine") == "none" or bits:
-        raise click.UsageError(
-            "one vector of numbers is compared for each text: choose another --pooling, --combine "
-            "or --dtype"
-        )
-    return chosen
-
-
-def columns(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
-    """Read the names of columns, with commas between them."""
-    return tuple(name.strip() for name in value.split(","))
+from bertfeat_tools.cli.evaluate_lines import COMPARE, FILE, score_files
+from bertfeat_tools.cli.model_vectors import ENCODER, names, vector_options
+from bertfeat_tools.cli.options import CONTEXT, load_encoder, with_options
 
 
 @click.command(context_settings=CONTEXT)
@@ -49,7 +16,7 @@ def columns(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
     click.argument("gold", type=FILE),
     click.argument("predictions", type=FILE, nargs=-1),
     click.option(
-        "--columns", default="sentence1,sentence2,score", callback=columns, metavar="A,B,SCORE",
+        "--columns", default="sentence1,sentence2,score", callback=names, metavar="A,B,SCORE",
         help="With a model: names, or numbers from 1 for a file without a line of names.",
     ),
     COMPARE, ENCODER,
@@ -65,7 +32,7 @@ def sts(
     """
     compare = {name: options.pop(name) for name in ("against", "resamples", "seed")}
     if predictions:
-        found = score_runs(lambda path: _read(gold, path), predictions, **compare)
+        found = score_files(lambda path: _read(gold, path), predictions, **compare)
     elif compare["against"]:
         raise click.UsageError("--against compares files: give PREDICTIONS too")
     else:

@@ -37,7 +37,7 @@ def as_scores(values: list[str], lines: Sequence[int] | None = None) -> NDArray[
         InputError: values are no finite numbers; all lines are listed.
     """
     numbered = zip(lines or range(1, len(values) + 1), values, strict=True)
-    bad = [str(number) for number, value in numbered if not _is_finite(value)]
+    bad = [str(number) for number, value in numbered if not is_finite(value)]
     if bad:
         raise InputError(
             f"expected a finite number a line, lines {', '.join(bad)} hold none; repair them"
@@ -149,7 +149,8 @@ def _class_scores(table: NDArray[np.float64], positive: int | None) -> dict[str,
     return {name: float(value) for name, value in found.items()}
 
 
-def _is_finite(line: str) -> bool:
+def is_finite(line: str) -> bool:
+    """Tell whether a text is a finite number."""
     try:
         return math.isfinite(float(line))
     except ValueError:
