@@ -23,7 +23,8 @@ FLOORS = (
     {"fidelity"},
     {"loading"},
     {"api", "lite"},
-    {"index", "ner", "tasks", "viz"},
+    {"index", "ner", "viz"},
+    {"tasks"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MAX_FILE, MAX_TEST_FILE, MAX_BODY, MAX_ARGUMENTS = 250, 400, 50, 8

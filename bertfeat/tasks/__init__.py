@@ -1,0 +1,5 @@
+"""Trained heads at work: what training made, loaded from its folder and used on new texts."""
+
+from bertfeat.tasks.tagger import Entity, Tagger
+
+__all__ = ["Entity", "Tagger"]
