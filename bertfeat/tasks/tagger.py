@@ -198,5 +198,5 @@ def set_weights(network: "TaggerNetwork", path: Path) -> None:
 
 
 def weight_name(weight: Any) -> str:
-    """Return a weight's path without the network's own name."""
-    return str(weight.path).partition("/")[2]
+    """Return a weight's path: each layer is built where it is made, so it begins with its name."""
+    return str(weight.path)

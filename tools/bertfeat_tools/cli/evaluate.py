@@ -8,6 +8,7 @@ import click
 from bertfeat_tools.cli.evaluate_lines import FILE, classify
 from bertfeat_tools.cli.evaluate_retrieval import retrieval
 from bertfeat_tools.cli.evaluate_sts import sts
+from bertfeat_tools.cli.evaluate_tag import tag
 from bertfeat_tools.cli.options import CONTEXT
 
 
@@ -33,3 +34,4 @@ def span(data: Path, predictions: Path) -> None:
 evaluate.add_command(classify)
 evaluate.add_command(retrieval)
 evaluate.add_command(sts)
+evaluate.add_command(tag)

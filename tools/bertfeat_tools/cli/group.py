@@ -5,7 +5,7 @@ from typing import cast
 
 import click
 
-COMMANDS = ("encode", "evaluate", "fill-mask", "index", "info", "models", "sentence2vec")
+COMMANDS = ("encode", "evaluate", "fill-mask", "index", "info", "models", "ner", "sentence2vec")
 
 
 class LazyGroup(click.Group):

@@ -6,7 +6,7 @@ taken anew each time (Efron and Tibshirani 1993; for language processing Berg-Ki
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bertfeat.errors import InputError
 
 RESAMPLES = 10_000
+Name = TypeVar("Name")
 CONFIDENCE = 0.95
 Statistic = Callable[[NDArray[np.intp]], Mapping[str, float]]
 """The scores of a selection of test rows, int (n,), rows possibly repeated."""
@@ -81,12 +82,12 @@ def mean_of(runs: Sequence[Statistic]) -> Statistic:
     return mean
 
 
-def mean_and_sd(runs: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Return each score's mean and sample standard deviation over runs, two at least."""
+def mean_and_sd(runs: Sequence[Mapping[Name, float]]) -> dict[Name, dict[str, float]]:
+    """Return each score's mean and sample standard deviation over runs; 0 for a single one."""
     return {
         name: {
             "mean": float(np.mean([run[name] for run in runs])),
-            "sd": float(np.std([run[name] for run in runs], ddof=1)),
+            "sd": float(np.std([run[name] for run in runs], ddof=min(1, len(runs) - 1))),
         }
         for name in runs[0]
     }

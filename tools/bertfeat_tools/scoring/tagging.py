@@ -1,15 +1,17 @@
 """Scores of files with a gold and a predicted tag a word, for any system's output."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bertfeat.errors import InputError
 from bertfeat.features.reader import open_lines
 from bertfeat.ner.schemes import convert, to_spans
-from bertfeat_tools.scoring.bootstrap import f1_of_counts, paired_bootstrap
+from bertfeat_tools.scoring.bootstrap import Statistic, mean_and_sd, paired_bootstrap
 from bertfeat_tools.scoring.chunks import Sentences, score_chunks
 
 Pair = tuple[list[list[str]], list[list[str]]]
@@ -53,6 +55,30 @@ def report(gold: Sentences, predicted: Sentences, mode: str, scheme: str) -> dic
     return whole.to_dict() | {"types": types, **token_scores(gold, predicted)}
 
 
+def score_files(
+    files: Sequence[Path], *, mode: str, scheme: str, against: Path | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Score the file of one run, or those of several with mean and deviation.
+
+    Args:
+        files: see :func:`read_predictions`.
+        mode: ``conlleval`` or ``strict``.
+        scheme: for ``strict``.
+        against: another system's file, with which the first is compared.
+        seed: of the bootstrap.
+    """
+    pairs = [read_predictions(path, raw=mode == "strict") for path in files]
+    runs = [report(*pair, mode, scheme) for pair in pairs]
+    found: dict[str, Any] = dict(runs[0])
+    if len(runs) > 1:
+        names = [name for name, value in runs[0].items() if isinstance(value, float)]
+        found = dict(mean_and_sd([{name: run[name] for name in names} for run in runs]))
+    if against is not None:
+        other = read_predictions(against)
+        found["against"] = compare(read_predictions(files[0]), other, seed)
+    return found
+
+
 def token_scores(gold: Sentences, predicted: Sentences) -> dict[str, float]:
     """Return accuracy, and precision, recall and F1 of single tags other than O.
 
@@ -86,21 +112,22 @@ def compare(first: Pair, second: Pair, seed: int = 0) -> dict[str, float]:
     """
     if first[0] != second[0]:
         raise InputError("expected two predictions of the same sentences, the gold tags differ")
-    return paired_bootstrap(_counts(first), _counts(second), f1_of_counts, seed=seed)
+    found = paired_bootstrap(len(first[0]), _f1(first), _f1(second), seed=seed)
+    return found["f1"]._asdict()
 
 
-def mean_and_deviation(values: list[float]) -> dict[str, float]:
-    """Return the mean of several runs and their sample deviation (0 for one run)."""
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": float(np.mean(values)), "sd": deviation, "runs": len(values)}
-
-
-def _counts(pair: Pair) -> np.ndarray:
-    rows = [
-        (len(set(left) & set(right)), len(right), len(left))
+def _f1(pair: Pair) -> Statistic:
+    """Return the entity F1 of a selection of sentences."""
+    counts = np.array([
+        (len(set(left) & set(right)), len(right) + len(left))
         for left, right in ((to_spans(g), to_spans(p)) for g, p in zip(*pair, strict=True))
-    ]
-    return np.array(rows).reshape(-1, 3)
+    ]).reshape(-1, 2)  # fmt: skip
+
+    def statistic(rows: NDArray[np.intp]) -> dict[str, float]:
+        correct, both = counts[rows].sum(axis=0)
+        return {"f1": 2 * float(correct) / max(float(both), 1.0)}
+
+    return statistic
 
 
 def _plain(sentences: list[list[str]]) -> list[list[str]]:
