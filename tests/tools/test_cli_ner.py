@@ -99,7 +99,7 @@ def test_the_tagger_in_python_tags_texts_words_and_long_ones(tagger):
     assert found[2] == []
     assert all(long[e.start : e.end] == e.text for e in found[3])
     [sentence] = loaded.tagged([from_text(long)])
-    assert len(sentence.tags) == len(sentence.words) == 4806
+    assert len(sentence.tags) == len(sentence.words) == 4807
     assert all(0 < e.score <= 1 for entities in found for e in entities)
     with pytest.raises(InputError, match=r"texts\[1\] is 3, expected a string or a list"):
         loaded.tag(["a", 3])
