@@ -119,8 +119,11 @@ def reproduce(
         found = json.loads((cell.folder / RESULT).read_text("utf-8"))
         results.setdefault(cell.row, []).append(found)
     rows = [
-        {"row": name, "paper": row.paper, "f1": mean_and_sd([{"f1": run["f1"]} for run in runs])["f1"],
-         "train_s": sum(run["train_s"] for run in runs), "runs": runs}
+        {
+            "row": name, "paper": row.paper, "runs": runs,
+            "f1": mean_and_sd([{"f1": run["f1"]} for run in runs])["f1"],
+            "train_s": sum(run["train_s"] for run in runs),
+        }
         for row, (name, runs) in zip(ROWS, results.items(), strict=True)
     ]  # fmt: skip
     return {"rows": rows, "extraction_s": round(extraction_s, 2)}
