@@ -9,6 +9,7 @@ from bertfeat_tools.cli.evaluate_lines import FILE, classify
 from bertfeat_tools.cli.evaluate_retrieval import retrieval
 from bertfeat_tools.cli.evaluate_sts import sts
 from bertfeat_tools.cli.evaluate_tag import tag
+from bertfeat_tools.cli.evaluate_texts import segmentation, triples
 from bertfeat_tools.cli.options import CONTEXT
 
 
@@ -31,7 +32,5 @@ def span(data: Path, predictions: Path) -> None:
     click.echo(json.dumps(score_spans(questions, read_predictions(predictions), version_2)))
 
 
-evaluate.add_command(classify)
-evaluate.add_command(retrieval)
-evaluate.add_command(sts)
-evaluate.add_command(tag)
+for command in (classify, retrieval, segmentation, sts, tag, triples):
+    evaluate.add_command(command)
