@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from bertfeat_tools.cli.evaluate_lines import FILE, classify
+from bertfeat_tools.cli.evaluate_probe import probe
 from bertfeat_tools.cli.evaluate_retrieval import retrieval
 from bertfeat_tools.cli.evaluate_sts import sts
 from bertfeat_tools.cli.evaluate_tag import tag
@@ -32,5 +33,5 @@ def span(data: Path, predictions: Path) -> None:
     click.echo(json.dumps(score_spans(questions, read_predictions(predictions), version_2)))
 
 
-for command in (classify, retrieval, segmentation, sts, tag, triples):
+for command in (classify, probe, retrieval, segmentation, sts, tag, triples):
     evaluate.add_command(command)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bertfeat_tools.cli.options import CONTEXT, with_options
+from bertfeat_tools.scoring.bootstrap import RESAMPLES
 
 if TYPE_CHECKING:
     from bertfeat_tools.scoring.bootstrap import Statistic
@@ -21,7 +22,7 @@ COMPARE = (
         help="Predictions of another system, repeatable: a paired bootstrap compares the means.",
     ),
     click.option(
-        "--resamples", type=click.IntRange(1), default=10_000, help="Draws of the bootstrap."
+        "--resamples", type=click.IntRange(1), default=RESAMPLES, help="Draws of the bootstrap."
     ),
 )  # fmt: skip
 SEED = click.option("--seed", type=int, default=0, help="Of the bootstrap's draws.")

@@ -9,6 +9,7 @@ import click
 from bertfeat_tools.cli.evaluate_lines import COMPARE, FILE, score_runs
 from bertfeat_tools.cli.model_vectors import ENCODER, names, vector_options
 from bertfeat_tools.cli.options import CONTEXT, load_encoder, with_options
+from bertfeat_tools.scoring.retrieval import CUTOFFS, GAINS
 
 if TYPE_CHECKING:
     from bertfeat_tools.scoring.judgements import Run
@@ -29,11 +30,11 @@ def cutoffs(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
     click.argument("qrels", type=FILE),
     click.argument("runs", type=FILE, nargs=-1),
     click.option(
-        "-k", "--cutoffs", default="1,10,100", callback=cutoffs, metavar="K,K,…",
+        "-k", "--cutoffs", default=",".join(map(str, CUTOFFS)), callback=cutoffs, metavar="K,K,…",
         help="Ranks to which a ranking is read.",
     ),
     click.option(
-        "--gain", type=click.Choice(["linear", "exponential"]), default="linear",
+        "--gain", type=click.Choice(list(GAINS)), default="linear",
         help="What nDCG counts for a document: its relevance, or 2^relevance - 1.",
     ),
     click.option(

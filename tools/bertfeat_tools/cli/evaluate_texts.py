@@ -8,6 +8,7 @@ import click
 
 from bertfeat_tools.cli.evaluate_lines import COMPARE, FILE, SEED, score_files
 from bertfeat_tools.cli.options import CONTEXT, with_options
+from bertfeat_tools.scoring.triples import MATCHES
 
 if TYPE_CHECKING:
     from bertfeat_tools.cli.evaluate_lines import Scored
@@ -55,7 +56,7 @@ def segmentation(
     click.argument("gold", type=FILE),
     click.argument("predictions", type=FILE, nargs=-1, required=True),
     click.option(
-        "--match", type=click.Choice(["strict", "boundaries", "text"]), default="strict",
+        "--match", type=click.Choice(MATCHES), default="strict",
         help="What must agree: offsets and labels of both entities, their offsets, or their text.",
     ),
     COMPARE, SEED,

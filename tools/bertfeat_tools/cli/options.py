@@ -93,6 +93,11 @@ TRUNCATE = click.option(
 RESUME = click.option(
     "--resume", is_flag=True, help="Go on where an interrupted run of the same command stopped."
 )
+POOLING = click.option(
+    "--pooling", type=click.Choice([*POOLINGS, *POOLING_ALIASES]),
+    metavar=f"[{'|'.join(POOLINGS)}]", show_default=OF_THE_MODEL,
+    help="How token vectors become one; bert-as-service's names are known too.",
+)  # fmt: skip
 FEATURES = (
     click.option(
         "--layers", metavar="-1|-4:|all|…", show_default=f"{OF_THE_MODEL}, the last",
@@ -106,11 +111,7 @@ FEATURES = (
         "--layer-weights", type=layer_weights, metavar="w,w,…", show_default="none",
         help="A factor for each layer, with --combine weighted.",
     ),
-    click.option(
-        "--pooling", type=click.Choice([*POOLINGS, *POOLING_ALIASES]),
-        metavar=f"[{'|'.join(POOLINGS)}]", show_default=OF_THE_MODEL,
-        help="How token vectors become one; bert-as-service's names are known too.",
-    ),
+    POOLING,
     click.option(
         "--normalize/--no-normalize", default=None, show_default=OF_THE_MODEL,
         help="Scale each vector to length 1.",

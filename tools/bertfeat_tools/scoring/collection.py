@@ -14,6 +14,7 @@ from bertfeat.errors import InputError
 from bertfeat.features.reader import Line
 from bertfeat.index.flat import FlatVectors
 from bertfeat_tools.scoring.judgements import Run
+from bertfeat_tools.scoring.similarity import unit_vectors
 from bertfeat_tools.table import Problems, json_objects, read_lines
 
 Entry = tuple[int, str, str]
@@ -61,7 +62,7 @@ def rank_by_vectors(
     """
     (asked, left), (names, right) = queries, documents
     if cosine:
-        left, right = _unit(left), _unit(right)
+        left, right = unit_vectors(left), unit_vectors(right)
     vectors = FlatVectors(right.shape[1], "inner_product")
     vectors.add(np.arange(len(names)), right)
     places, scores = vectors.search(left, min(depth, len(names)))
@@ -69,11 +70,6 @@ def rank_by_vectors(
         query: {names[at]: float(score) for at, score in zip(found, values, strict=True)}
         for query, found, values in zip(asked, places.tolist(), scores, strict=True)
     }
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
 def _entries(lines: list[Line], problems: Problems) -> Iterator[Entry]:

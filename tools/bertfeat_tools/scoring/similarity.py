@@ -45,6 +45,12 @@ def similarities(
     }
 
 
+def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors (n, dim) scaled to length 1, zeros as they are."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
+
+
 def score_vectors(
     first: NDArray[np.float32], second: NDArray[np.float32], gold: NDArray[np.float64]
 ) -> dict[str, dict[str, float | int]]:
