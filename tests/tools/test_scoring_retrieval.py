@@ -173,7 +173,7 @@ def test_the_command_ranks_with_a_model_and_writes_what_it_ranked(collection, ti
     done = call(
         evaluate, "retrieval", collection / "qrels", "--model", folder, "--corpus",
         collection / "corpus.jsonl", "--queries", collection / "queries.tsv", "--number-queries",
-        "--depth", 4, "--run-output", output, "-k", "1,3", "--quiet",
+        "--depth", 4, "--layers=-1", "--run-output", output, "-k", "1,3", "--quiet",
     )  # fmt: skip
     assert done.code == 0, done.err
     encoder = Encoder.load(folder)

@@ -8,7 +8,7 @@ import click
 
 from bertfeat_tools.cli.evaluate_lines import COMPARE, FILE, score_runs
 from bertfeat_tools.cli.model_vectors import ENCODER, names, vector_options
-from bertfeat_tools.cli.options import CONTEXT, load_encoder, with_options
+from bertfeat_tools.cli.options import CONTEXT, OF_THE_MODEL, load_encoder, with_options
 from bertfeat_tools.scoring.retrieval import CUTOFFS, GAINS
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def cutoffs(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
     ),
     click.option("--depth", type=click.IntRange(1), default=1000, help="Documents kept a query."),
     click.option(
-        "--similarity", type=click.Choice(["cosine", "dot"]), default="cosine",
-        help="How vectors are compared.",
+        "--similarity", type=click.Choice(["cosine", "dot"]), show_default=OF_THE_MODEL,
+        help="How vectors are compared; cosine unless the model says dot.",
     ),
     click.option(
         "--run-output", type=click.Path(dir_okay=False, path_type=Path), show_default="none",
@@ -89,11 +89,12 @@ def _of_model(options: dict[str, Any]) -> "Run":
     documents = read_texts(given["corpus"])
     queries = read_texts(given["queries"], by_place=given["by_place"])
     encoder = load_encoder(options)
+    similarity = given["similarity"] or encoder.runtime.modules.similarity
     run = rank_by_vectors(
         (list(queries), encoder.encode_query(list(queries.values()), **chosen)),
         (list(documents), encoder.encode_document(list(documents.values()), **chosen)),
         given["depth"],
-        cosine=given["similarity"] == "cosine",
+        cosine=similarity != "dot",
     )
     if given["run_output"]:
         write_run(given["run_output"], run, encoder.folder.name)
