@@ -57,8 +57,10 @@ def test_rows_without_a_score_are_passed_over_unless_there_are_no_others():
     found = paired_bootstrap(3, seldom, seldom, resamples=50)["x"]
     assert found.p_value == 1
     never = lambda rows: {"x": float("nan")}  # noqa: E731
+    assert paired_bootstrap(3, never, seldom, resamples=5) == {}
+    once = lambda rows: {"x": 1.0 if len(set(rows.tolist())) == 30 else float("nan")}  # noqa: E731
     with pytest.raises(InputError, match="no resample"):
-        paired_bootstrap(3, never, never, resamples=5)
+        paired_bootstrap(30, once, once, resamples=5)
     with pytest.raises(InputError, match="at least one row"):
         paired_bootstrap(0, never, never)
 

@@ -51,7 +51,7 @@ def test_the_layer_that_knows_is_found(planted):
 @pytest.mark.parametrize("c", [0.01, 1.0])
 def test_scores_are_those_of_scikit_learns_own_cross_validation(planted, c):
     vectors, labels = planted
-    found = list(probe_layers(vectors, [0, 1, 2], labels, folds(labels, 3, seed=1), c=c))
+    found = list(probe_layers(vectors, [0, 1, 2], labels, folds(labels, 3, seed=1), c=[c]))
     theirs = pipeline.make_pipeline(
         preprocessing.StandardScaler(), linear_model.LogisticRegression(C=c, max_iter=1000)
     )
@@ -63,6 +63,25 @@ def test_scores_are_those_of_scikit_learns_own_cross_validation(planted, c):
             )
             assert one.scores[name]["mean"] == pytest.approx(scores.mean(), abs=1e-6)
             assert one.scores[name]["sd"] == pytest.approx(scores.std(ddof=1), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_strength_is_chosen_as_a_grid_search_in_the_training_rows_does(seed):
+    rng = np.random.default_rng(seed)
+    labels, grid = rng.choice(["a", "b"], 120), [0.001, 0.01, 0.1, 1.0]
+    vectors = rng.normal(size=(120, 1, 20)).astype(np.float32)
+    vectors[:, 0, :3] += 0.7 * (labels == "a")[:, None]
+    rows = np.arange(120)
+    (found,) = probe_layers(vectors, [0], labels, [(rows[:90], rows[90:])], c=grid[::-1])
+    search = model_selection.GridSearchCV(
+        linear_model.LogisticRegression(max_iter=1000), {"C": grid},
+        cv=model_selection.KFold(3, shuffle=True, random_state=0),
+    )  # fmt: skip
+    scaler = preprocessing.StandardScaler().fit(vectors[:90, 0])
+    search.fit(scaler.transform(vectors[:90, 0]), labels[:90])
+    assert found.c == (search.best_params_["C"],)
+    right = search.score(scaler.transform(vectors[90:, 0]), labels[90:])
+    assert found.scores["accuracy"]["mean"] == pytest.approx(right)
 
 
 def test_the_baseline_always_gives_the_most_frequent_label(planted):
@@ -118,7 +137,17 @@ def rows(tmp_path):
 
 def test_the_command_scores_every_layer(rows, tiny_bert):
     folder = tiny_bert(seed=8)
-    arguments = ("--model", folder, "--folds", 3, "--plot", rows / "plot.html", "--quiet")
+    arguments = (
+        "--model",
+        folder,
+        "--folds",
+        3,
+        "--c",
+        "1",
+        "--plot",
+        rows / "plot.html",
+        "--quiet",
+    )
     table = call(evaluate, "probe", rows / "rows.tsv", *arguments)
     found = json.loads(call(evaluate, "probe", rows / "rows.tsv", *arguments, "--json").out)
     assert [one["layer"] for one in found["layers"]] == [0, 1, 2]
@@ -126,7 +155,7 @@ def test_the_command_scores_every_layer(rows, tiny_bert):
     labels = [line.split("\t")[1] for line in (rows / "rows.tsv").read_text().splitlines()[1:]]
     texts = [line.split("\t")[0] for line in (rows / "rows.tsv").read_text().splitlines()[1:]]
     vectors = Encoder.load(folder).encode(texts, layers="all", combine="none")
-    expected = list(probe_layers(vectors, [0, 1, 2], labels, folds(labels, 3, 0)))
+    expected = list(probe_layers(vectors, [0, 1, 2], labels, folds(labels, 3, 0), c=[1]))
     for one, wanted in zip(found["layers"], expected, strict=True):
         assert one["mcc"] == pytest.approx(wanted.scores["mcc"], abs=0.05)
     lines = table.out.decode().splitlines()
@@ -151,9 +180,11 @@ def test_rows_of_their_own_are_scored_and_layers_chosen(rows, tiny_bert):
     assert set(found["layers"][0]["accuracy"]) == {"mean"}
 
 
-@pytest.mark.parametrize("columns", ["text", "a,b,c,d"])
-def test_wrong_columns_are_wrong_usage(rows, columns):
-    assert call(evaluate, "probe", rows / "rows.tsv", "--columns", columns).code == 2
+@pytest.mark.parametrize(
+    "arguments", [("--columns", "text"), ("--columns", "a,b,c,d"), ("--c", "0"), ("--c", "1,x")]
+)
+def test_wrong_usage(rows, arguments):
+    assert call(evaluate, "probe", rows / "rows.tsv", *arguments).code == 2
 
 
 def test_pairs_are_encoded_as_pairs(tmp_path, tiny_bert):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -15,6 +16,7 @@ from bertfeat_tools.scoring.span import (
     normalize_answer,
     read_predictions,
     score_spans,
+    span_statistic,
     token_f1,
 )
 
@@ -93,3 +95,38 @@ def test_the_command_reads_both_files(tmp_path: Path) -> None:
     result = CliRunner().invoke(evaluate, ["span", *paths])
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["HasAns_exact"] == 100
+
+
+@pytest.mark.parametrize("version_2", [False, True])
+def test_all_questions_chosen_score_as_the_whole_does(version_2: bool) -> None:
+    questions = [*QUESTIONS, Question("none", ()), Question("unasked", ("x",))]
+    predictions = {q.id: (q.answers or ("a guess",))[0] for q in questions[:-1]}
+    predictions[QUESTIONS[0].id] += " and more"
+    whole = score_spans(questions, predictions, version_2)
+    statistic = span_statistic(questions, predictions, version_2)
+    found = statistic(np.arange(len(questions)))
+    assert found == pytest.approx({name: whole[name] for name in found})
+    assert ("HasAns_f1" in found) is version_2
+    assert statistic(np.array([1, 1]))["exact"] == 100
+    if version_2:
+        assert np.isnan(statistic(np.array([1, 1]))["NoAns_exact"])
+        assert np.isnan(statistic(np.array([len(questions) - 1]))["f1"])
+
+
+def test_runs_of_answers_are_compared(tmp_path: Path) -> None:
+    entries = [
+        {"id": str(n), "is_impossible": False, "answers": [{"text": "Paris"}]} for n in range(20)
+    ]
+    data = {"data": [{"paragraphs": [{"qas": entries}]}]}
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    for name, right in (("a", 18), ("b", 16), ("c", 4)):
+        answers = {str(n): "Paris" if n < right else "Rome" for n in range(20)}
+        (tmp_path / name).write_text(json.dumps(answers))
+    paths = [str(tmp_path / name) for name in ("data.json", "a", "b")]
+    against = ["--against", str(tmp_path / "c"), "--resamples", "200"]
+    result = CliRunner().invoke(evaluate, ["span", *paths, *against])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert found["exact"] == pytest.approx({"mean": 85, "sd": np.std([90, 80], ddof=1)})
+    assert found["against"]["f1"]["difference"] == pytest.approx(65)
+    assert found["against"]["f1"]["p_value"] < 0.05

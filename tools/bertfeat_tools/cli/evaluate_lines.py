@@ -74,13 +74,18 @@ def score_files(
 def score_runs(
     ours: Sequence["Scored"], against: Iterable["Scored"], resamples: int, seed: int
 ) -> dict[str, Any]:
-    """Return the scores of one run, or mean and sd of several, compared to others if given."""
+    """Return the scores of one run, or mean and sd of several, compared to others if given.
+
+    A score that is defined on no row of a run is left out.
+    """
     import numpy as np
 
     from bertfeat_tools.scoring.bootstrap import mean_and_sd, mean_of, paired_bootstrap
 
     total, theirs = ours[0][0], list(against)
     scores = [run(np.arange(total)) for _, run in ours]
+    defined = [name for name in scores[0] if all(np.isfinite(one[name]) for one in scores)]
+    scores = [{name: one[name] for name in defined} for one in scores]
     found: dict[str, Any] = dict(scores[0]) if len(scores) == 1 else mean_and_sd(scores)
     found |= {"total": total} | ({"runs": len(scores)} if len(scores) > 1 else {})
     if not theirs:

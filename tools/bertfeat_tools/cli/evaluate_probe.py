@@ -1,6 +1,7 @@
 """``bertfeat evaluate probe``: what can be read off each layer of a frozen model."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from bertfeat_tools.cli.options import (
     load_encoder,
     with_options,
 )
-from bertfeat_tools.scoring.probe import METRICS
+from bertfeat_tools.scoring.probe import METRICS, C
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
     from bertfeat_tools.scoring.probe import LayerScore, Split
 
 OWN = ("layers", "folds", "c", "limit", "metric", "plot", "as_json")
+
+
+def strengths(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
+    """Read numbers above 0 with commas between them."""
+    try:
+        found = tuple(float(name) for name in names(ctx, parameter, value))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < number < math.inf for number in found):
+        raise click.BadParameter(f"{value!r}: expected numbers above 0 with commas between them")
+    return found
 
 
 @click.command(context_settings=CONTEXT)
@@ -45,8 +57,9 @@ OWN = ("layers", "folds", "c", "limit", "metric", "plot", "as_json")
     click.option("--layers", default="all", help="0 = embeddings … N = last; lists, ranges, all."),
     click.option("--folds", type=click.IntRange(2), default=5, help="Parts of the rows."),
     click.option(
-        "--c", type=click.FloatRange(0, min_open=True), default=1.0,
-        help="Inverse strength of the classifier's L2 regularization.",
+        "--c", default=",".join(map(str, C)), callback=strengths, metavar="C,C,…",
+        help="Inverse strengths of the classifier's L2 regularization, of which one is chosen "
+        "within the training rows.",
     ),
     click.option(
         "--limit", type=click.IntRange(2), show_default="all",
@@ -127,7 +140,7 @@ def _scores(
         "splits": len(splits),
         "best_layer": max(found, key=lambda one: one.scores[metric]["mean"]).layer,
         "baseline": baseline(labels, splits),
-        "layers": [{"layer": one.layer, **one.scores} for one in found],
+        "layers": [{"layer": one.layer, **one.scores, "c": one.c} for one in found],
     }
 
 

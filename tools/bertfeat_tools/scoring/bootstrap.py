@@ -50,7 +50,7 @@ def paired_bootstrap(
         seed: of the draws.
 
     Returns:
-        A comparison for each score that both have.
+        A comparison for each score that both have on all rows.
 
     Raises:
         InputError: there is no row, or no resample has a score.
@@ -58,16 +58,16 @@ def paired_bootstrap(
     if not count:
         raise InputError("expected at least one row to compare on, there is none; give a test set")
     rng, everything = np.random.default_rng(seed), np.arange(count)
-    names = [name for name in ours(everything) if name in theirs(everything)]
+    whole, other = ours(everything), theirs(everything)
+    names = [name for name in whole if np.isfinite(whole[name] - other.get(name, np.nan))]
 
     def differences(rows: NDArray[np.intp]) -> list[float]:
         left, right = ours(rows), theirs(rows)
         return [left[name] - right[name] for name in names]
 
     drawn = np.array([differences(rng.integers(0, count, count)) for _ in range(resamples)])
-    whole = differences(everything)
     return {
-        name: _compare(whole[at], drawn[np.isfinite(drawn[:, at]), at])
+        name: _compare(whole[name] - other[name], drawn[np.isfinite(drawn[:, at]), at])
         for at, name in enumerate(names)
     }
 

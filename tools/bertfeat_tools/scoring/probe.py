@@ -17,6 +17,8 @@ from bertfeat_tools.scoring.bootstrap import mean_and_sd
 from bertfeat_tools.scoring.lines import score_classes
 
 METRICS = ("accuracy", "macro_f1", "mcc")
+C = (0.001, 0.01, 0.1, 1.0)
+INNER_FOLDS = 3
 MAX_ITERATIONS = 1000
 Indices = NDArray[np.intp]
 Split = tuple[Indices, Indices]
@@ -30,11 +32,13 @@ class LayerScore(NamedTuple):
         layer: its number, 0 = embeddings.
         scores: metric to mean, and to sample standard deviation over the splits if there are two.
         converged: whether every classifier was trained to its end.
+        c: the inverse strength of the regularization that each split's classifier has.
     """
 
     layer: int
     scores: dict[str, dict[str, float]]
     converged: bool
+    c: tuple[float, ...]
 
 
 def folds(labels: Sequence[str], count: int, seed: int) -> list[Split]:
@@ -74,7 +78,7 @@ def probe_layers(
     labels: Sequence[str],
     splits: Sequence[Split],
     *,
-    c: float = 1.0,
+    c: Sequence[float] = C,
 ) -> Iterator[LayerScore]:
     """Yield the scores of one layer after the other.
 
@@ -83,12 +87,14 @@ def probe_layers(
         layers: their numbers.
         labels: one for each row.
         splits: what is trained on and what is scored.
-        c: inverse strength of the regularization.
+        c: inverse strengths of the regularization; of several the one that is most often right
+            in a cross-validation within the training rows is taken.
     """
     names = np.array(labels)
     for place, layer in enumerate(layers):
         parts = [_probe(vectors[:, place], names, split, c) for split in splits]
-        yield LayerScore(layer, _summary([scores for scores, _ in parts]), all(p[1] for p in parts))
+        scores, converged, chosen = zip(*parts, strict=True)
+        yield LayerScore(layer, _summary(scores), all(converged), chosen)
 
 
 def baseline(labels: Sequence[str], splits: Sequence[Split]) -> dict[str, dict[str, float]]:
@@ -101,21 +107,40 @@ def baseline(labels: Sequence[str], splits: Sequence[Split]) -> dict[str, dict[s
 
 
 def _probe(
-    vectors: NDArray[np.float32], labels: NDArray[np.str_], split: Split, c: float
-) -> tuple[dict[str, Any], bool]:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
+    vectors: NDArray[np.float32], labels: NDArray[np.str_], split: Split, c: Sequence[float]
+) -> tuple[dict[str, Any], bool, float]:
     train, test = split
     mean, spread = vectors[train].mean(axis=0), vectors[train].std(axis=0)
     scaled = (vectors - mean) / np.where(spread > 0, spread, 1)
-    classifier = LogisticRegression(C=c, max_iter=MAX_ITERATIONS)
-    with warnings.catch_warnings():
+    chosen = c[0] if len(c) == 1 else _choose(scaled[train], labels[train], sorted(c))
+    classifier = _fit(scaled[train], labels[train], chosen)
+    scores = score_classes(labels[test].tolist(), classifier.predict(scaled[test]).tolist())
+    return scores, bool(np.max(classifier.n_iter_) < MAX_ITERATIONS), chosen
+
+
+def _choose(vectors: NDArray[np.float32], labels: NDArray[np.str_], c: Sequence[float]) -> float:
+    """Return the strength whose classifiers are most often right, of equal ones the smallest c."""
+    from sklearn.model_selection import KFold
+
+    right = np.zeros(len(c))
+    for train, test in KFold(INNER_FOLDS, shuffle=True, random_state=0).split(vectors):
+        if len(set(labels[train])) == 1:
+            continue
+        for at, strength in enumerate(c):
+            predicted = _fit(vectors[train], labels[train], strength).predict(vectors[test])
+            right[at] += (predicted == labels[test]).sum()
+    return c[int(right.argmax())]
+
+
+def _fit(vectors: NDArray[np.float32], labels: NDArray[np.str_], c: float) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    # One thread: the products are small, and threads that wait for each other cost far more.
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # told in the result instead
-        classifier.fit(scaled[train], labels[train])
-    predicted = classifier.predict(scaled[test])
-    scores = score_classes(labels[test].tolist(), predicted.tolist())
-    return scores, bool(np.max(classifier.n_iter_) < MAX_ITERATIONS)
+        return LogisticRegression(C=c, max_iter=MAX_ITERATIONS).fit(vectors, labels)
 
 
 def _summary(parts: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -6,11 +6,16 @@ Not here: thresholds over null odds, and CMRC, whose script counts characters.
 """
 
 import json
+import math
 import re
 import string
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bertfeat.errors import InputError
 
@@ -96,6 +101,38 @@ def score_spans(
     return {**found, "missing": len(questions) - len(known)}
 
 
+def span_statistic(
+    questions: list[Question], predictions: dict[str, str], version_2: bool
+) -> Callable[[NDArray[np.intp]], dict[str, float]]:
+    """Return exact match and F1 of :func:`score_spans` as a function of the questions chosen.
+
+    A part of them that none was predicted of, or that has none, scores NaN.
+
+    Raises:
+        InputError: there is no question to score, or no prediction for any of them.
+    """
+    score_spans(questions, predictions, version_2)
+    score, absent = (_score_2, math.nan) if version_2 else (_score_1, 0.0)
+    table = np.array([
+        score(predictions[q.id], q.answers) if q.id in predictions else (absent, absent)
+        for q in questions
+    ])  # fmt: skip
+    answered = np.array([has_answer(question) for question in questions])
+
+    def mean(rows: NDArray[np.intp]) -> dict[str, float]:
+        parts = {"": table[rows]}
+        if version_2:
+            kinds = {"HasAns_": answered[rows], "NoAns_": ~answered[rows]}
+            parts |= {kind: table[rows][chosen] for kind, chosen in kinds.items()}
+        return {
+            f"{kind}{name}": value
+            for kind, part in parts.items()
+            for name, value in zip(("exact", "f1"), _percent(part), strict=True)
+        }
+
+    return mean
+
+
 def has_answer(question: Question) -> bool:
     """Return whether SQuAD 2.0 takes the question for answerable: it has any answer listed."""
     return bool(question.answers)
@@ -139,6 +176,12 @@ def _best(predicted: str, golds: tuple[str, ...], empty_agrees: bool) -> tuple[f
     exact = max((float(normal == normalize_answer(gold)) for gold in golds), default=0.0)
     f1 = max((token_f1(predicted, gold, empty_agrees) for gold in golds), default=0.0)
     return exact, f1
+
+
+def _percent(table: NDArray[np.float64]) -> list[float]:
+    """Return the means of the rows that have scores, in percent; NaN where there are none."""
+    known = table[~np.isnan(table).any(axis=1)]
+    return (100 * known.mean(axis=0)).tolist() if len(known) else [math.nan, math.nan]
 
 
 def _mean(scores: list[tuple[float, float]], total: int) -> dict[str, float | int]:

@@ -1,0 +1,46 @@
+"""``bertfeat evaluate span``: answers to SQuAD's questions, one run or several."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bertfeat_tools.cli.evaluate_lines import COMPARE, FILE, SEED, score_files
+from bertfeat_tools.cli.options import CONTEXT, with_options
+
+if TYPE_CHECKING:
+    from bertfeat_tools.cli.evaluate_lines import Scored
+
+
+@click.command(context_settings=CONTEXT)
+@with_options(
+    click.argument("data", type=FILE),
+    click.argument("predictions", type=FILE, nargs=-1, required=True),
+    COMPARE, SEED,
+)  # fmt: skip
+def span(data: Path, predictions: tuple[Path, ...], **options: Any) -> None:
+    """Score answers to SQuAD 1.1 or 2.0: exact match and F1 in percent, as one JSON object.
+
+    DATA is the data set's own file, PREDICTIONS an object of question identifier to answer text.
+    Several are runs of one system: their mean and standard deviation.
+    """
+    from bertfeat_tools.scoring.span import (
+        read_predictions,
+        read_questions,
+        score_spans,
+        span_statistic,
+    )
+
+    questions, version_2 = read_questions(data)
+
+    def read(path: Path) -> "Scored":
+        answers = read_predictions(path)
+        return len(questions), span_statistic(questions, answers, version_2)
+
+    found: dict[str, Any] = {}
+    if len(predictions) > 1 or options["against"]:
+        found = score_files(read, predictions, **options)
+    if len(predictions) == 1:
+        found |= score_spans(questions, read_predictions(predictions[0]), version_2)
+    click.echo(json.dumps(found))
