@@ -228,3 +228,31 @@ def test_cranfields_files_are_read(data_dir):
     assert judged <= set(documents)
     assert documents["1"].startswith("experimental investigation of the aerodynamics of a wing in")
     assert sum(not text for text in documents.values()) == 2
+
+
+@pytest.mark.data
+@pytest.mark.model
+@pytest.mark.slow
+def test_cranfield_scores_as_sentence_transformers_scores_it(data_dir, default_model):
+    transformers = pytest.importorskip("sentence_transformers")
+    folder = data_dir / "retrieval/cranfield"
+    paths = [
+        folder / name for name in ("QRelsCorrectedforTRECeval", "cran.all.1400.gz", "cran.qry")
+    ]
+    qrels, documents = read_qrels(paths[0]), read_texts(paths[1])
+    queries = read_texts(paths[2], by_place=True)
+    relevant = {query: {d for d in judged if judged[d] > 0} for query, judged in qrels.items()}
+    evaluation = pytest.importorskip("sentence_transformers.evaluation")
+    model = transformers.SentenceTransformer(str(default_model), device="cpu")
+    model.max_seq_length = 32
+    theirs = evaluation.InformationRetrievalEvaluator(
+        queries, documents, relevant, mrr_at_k=[10], map_at_k=[100],
+        precision_recall_at_k=[10, 100], ndcg_at_k=[10], accuracy_at_k=[1],
+    )(model)  # fmt: skip
+    done = call(
+        evaluate, "retrieval", paths[0], "--corpus", paths[1], "--queries", paths[2],
+        "--number-queries", "--model", default_model, "--max-seq-len", 32,
+    )  # fmt: skip
+    found = json.loads(done.out)
+    for name in ("mrr@10", "map@100", "recall@10", "recall@100", "precision@10", "precision@100"):
+        assert found[name] == pytest.approx(theirs[f"cosine_{name}"], abs=1e-3)

@@ -109,20 +109,19 @@ class MtebEncoder:
         """
         from mteb.models.model_meta import ModelMeta
 
-        unknown = (
-            "release_date", "languages", "n_parameters", "memory_usage_mb", "license",
+        left_open = (
+            "loader", "release_date", "languages", "n_parameters", "memory_usage_mb", "license",
             "open_weights", "public_training_code", "public_training_data", "use_instructions",
             "training_datasets",
         )  # fmt: skip
         return ModelMeta(
-            loader=MtebEncoder,
             name=self.name if self.name.count("/") == 1 else f"bertfeat/{Path(self.name).name}",
             revision=self.encoder.model_hash,
             max_tokens=self.encoder.max_seq_len,
             embed_dim=self.encoder.dim,
             framework=["TensorFlow"],
             similarity_fn_name=self.measure,
-            **dict.fromkeys(unknown),
+            **dict.fromkeys(left_open),
         )
 
     def _prompt_name(self, task: Any, role: str | None) -> str | None:
