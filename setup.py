@@ -63,7 +63,7 @@ HTTP = [
 ]
 SERVE = [*ANY_DEVICE, *CPU, *HTTP]
 LITE = ["ai-edge-litert>=2.1", "click>=8.3", "tokenizers>=0.21"]
-TRAIN = ["scikit-learn>=1.5"]
+TRAIN = ["scikit-learn>=1.5", "threadpoolctl>=3.1"]
 ORACLES = [
     "pytorch-crf>=0.7.2",
     "sentence-transformers>=4",
