@@ -5,7 +5,10 @@ from typing import cast
 
 import click
 
-COMMANDS = ("encode", "evaluate", "fill-mask", "index", "info", "models", "ner", "sentence2vec")
+COMMANDS = (
+    "encode", "evaluate", "fill-mask", "index", "info", "models", "ner", "pretrain",
+    "sentence2vec",
+)  # fmt: skip
 
 
 class LazyGroup(click.Group):

@@ -20,6 +20,7 @@ from bertfeat.ner.settings import TaggerSettings
 from bertfeat.tasks.tagger import WEIGHTS, weight_name
 from bertfeat_tools.scoring.chunks import score_chunks
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
+from bertfeat_tools.training.encoder import POLICIES, start
 from bertfeat_tools.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -129,14 +130,12 @@ def train_tagger(
     Returns:
         The network with its best weights, and the scores of these.
     """
-    from bertfeat_tools.ner.training_model import TaggerTraining
-    from bertfeat_tools.training.encoder import POLICIES, start
-    from bertfeat_tools.training.loop import train as run
-
     start(training.seed)
     import keras
 
     from bertfeat.ner.network import TaggerNetwork
+    from bertfeat_tools.ner.training_model import TaggerTraining
+    from bertfeat_tools.training.loop import train as run
 
     policy = keras.dtype_policies.DTypePolicy(POLICIES[training.precision])
     network = TaggerNetwork(settings, policy)

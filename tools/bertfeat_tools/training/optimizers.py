@@ -101,9 +101,11 @@ class AdamW(keras.optimizers.Optimizer):
         self.first, self.second = self.add_optimizer_variables(variables, ["first", "second"])
 
     def apply(self, grads: Sequence[Tensor], trainable_variables: Any = None) -> None:
-        """Update the variables; gradients of looked-up tables are made whole first."""
-        super().apply([g if g is None else ops.convert_to_tensor(g) for g in grads],
-                      trainable_variables)  # fmt: skip
+        """Update the variables; gradients of looked-up tables are made whole first.
+
+        Left as slices, rows that were looked up twice would count wrongly in the global norm.
+        """
+        super().apply([g if g is None else whole(g) for g in grads], trainable_variables)
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         """Update one variable."""
@@ -128,6 +130,15 @@ class AdamW(keras.optimizers.Optimizer):
 
     def _scale(self, weight: Tensor, update: Tensor) -> Tensor:
         return update
+
+
+def whole(gradient: Tensor) -> Tensor:
+    """Return a gradient as one array: TensorFlow's of a table is slices, which Keras leaves so."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.convert_to_tensor(gradient)
+    return gradient
 
 
 class Lamb(AdamW):

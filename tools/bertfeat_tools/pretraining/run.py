@@ -1,0 +1,191 @@
+"""A pre-training from examples to a model folder."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bertfeat.checkpoints import ModelFolder, model_hash
+from bertfeat.config import EncoderConfig
+from bertfeat.errors import InputError
+from bertfeat_tools.pretraining.build import HELD_OUT
+from bertfeat_tools.pretraining.corpus import Corpus, Phases
+from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+from bertfeat_tools.training.records import read_curves
+from bertfeat_tools.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from bertfeat_tools.pretraining.model import Pretraining
+
+RUN, MODEL, CARD = "training", "model", "README.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainOptions:
+    """What is pre-trained, on what.
+
+    Attributes:
+        data: folders of examples, one for each phase; the first one's tokenizer is saved.
+        steps: updates of each phase.
+        batch_sizes: examples of a batch in each phase.
+        init: model to go on from; "" = from scratch.
+        num_layers, hidden_size, num_heads: of a model from scratch (L, H, A).
+        max_positions: its longest row.
+        objective: ``nsp`` (or ``sop``: the label in the examples) or ``none``.
+        held_out_batches: batches that an evaluation looks at.
+    """
+
+    data: tuple[Path, ...]
+    steps: tuple[int, ...]
+    batch_sizes: tuple[int, ...] = (32,)
+    init: str = ""
+    num_layers: int = 4
+    hidden_size: int = 256
+    num_heads: int = 4
+    max_positions: int = 512
+    objective: str = "nsp"
+    held_out_batches: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_sizes"):
+            if len(getattr(self, name)) not in (1, len(self.data)):
+                raise InputError(
+                    f"{len(getattr(self, name))} {name} for {len(self.data)} data folders; give "
+                    "one for each, or one for all"
+                )
+
+    def for_each(self, name: str) -> tuple[int, ...]:
+        """Return ``steps`` or ``batch_sizes``, one for each folder."""
+        values: tuple[int, ...] = getattr(self, name)
+        return values * len(self.data) if len(values) == 1 else values
+
+
+def pretrain(
+    options: PretrainOptions, settings: TrainSettings, folder: Path, progress: Any = None
+) -> dict[str, float]:
+    """Pre-train a model; an interrupted run in the same folder goes on.
+
+    Args:
+        options: what, on what.
+        settings: how; its steps are those of all phases.
+        folder: gets ``training/`` and, at the end, ``model/``.
+        progress: called after each update.
+
+    Returns:
+        The last held-out scores, or the last training ones.
+    """
+    corpora = [Corpus(path) for path in options.data]
+    start(settings.seed)
+    from bertfeat_tools.pretraining.model import HEADS, Pretraining
+    from bertfeat_tools.training.loop import train
+
+    source = open_folder(options.init)[0] if options.init else scratch(options, corpora[0])
+    _check_vocabulary(source, corpora)
+    bert = make_bert(source, heads=HEADS, precision=settings.precision)
+    mask = corpora[0].tokenizer.mask_id
+    model = Pretraining(bert, pairs=options.objective != "none", mask_id=mask)
+    sizes, steps = options.for_each("batch_sizes"), options.for_each("steps")
+    batches = Phases([
+        (corpus.batches(size, settings.seed), count * settings.accumulation)
+        for corpus, size, count in zip(corpora, sizes, steps, strict=True)
+    ])  # fmt: skip
+    judge = HeldOut(corpora[-1], sizes[-1], options.held_out_batches)
+    facts = {
+        "options": {n: str(v) for n, v in asdict(options).items()},
+        "data": [corpus.description.get("files", {}) for corpus in corpora],
+        "init": model_hash(source.folder) if options.init else "",
+    }
+    result = train(
+        model, batches, settings, folder / RUN, evaluate=judge if judge else None,
+        progress=progress, facts=facts,
+    )  # fmt: skip
+    if not (folder / MODEL).exists():
+        save_bert(bert, source, corpora[0].tokenizer, folder / MODEL, id2label=None,
+                  label2id=None, architectures=["BertForPreTraining"])  # fmt: skip
+        (folder / MODEL / CARD).write_text(model_card(options, settings, folder / RUN), "utf-8")
+    last = read_curves(folder / RUN)[-1]
+    return result.scores or {k: v for k, v in last.items() if isinstance(v, float)}
+
+
+def scratch(options: PretrainOptions, corpus: Corpus) -> ModelFolder:
+    """Return a model folder of the sizes asked for, without any weights."""
+    config = EncoderConfig(
+        vocab_size=corpus.tokenizer.vocab_size, hidden_size=options.hidden_size,
+        num_hidden_layers=options.num_layers, num_attention_heads=options.num_heads,
+        intermediate_size=4 * options.hidden_size, max_position_embeddings=options.max_positions,
+    )  # fmt: skip
+    return ModelFolder(corpus.folder, "huggingface", config, {}, {})
+
+
+class HeldOut:
+    """Scores a model on examples that it does not learn from."""
+
+    def __init__(self, corpus: Corpus, batch_size: int, count: int) -> None:
+        self._records = corpus.part(HELD_OUT)
+        self._corpus, self._size, self._count = corpus, batch_size, count
+
+    def __bool__(self) -> bool:
+        return bool(self._records.paths) and len(self._records) > 0
+
+    def __call__(self, model: "Pretraining") -> dict[str, float]:
+        """Return the means of the losses and accuracies, and the perplexity."""
+        batches = self._corpus.batches(self._size, 0, HELD_OUT)
+        count = min(self._count, batches.steps_per_epoch)
+        found = [model.predict_on_batch(batches(step)) for step in range(count)]
+        names = [name for name in found[0] if name != "tokens"]
+        means = {name: float(np.mean([float(np.mean(f[name])) for f in found])) for name in names}
+        return {**means, "perplexity": math.exp(min(means["masked_lm_loss"], 50))}
+
+
+def flops_per_token(config: EncoderConfig, length: int) -> float:
+    """Return the floating-point operations of a training step for one token (PaLM, appendix B).
+
+    Twice the weights of the dense layers forward and four times backward, and the attention's
+    products over `length` tokens; embeddings and output layer left out.
+    """
+    dense = config.num_hidden_layers * (
+        4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
+    )
+    return 6.0 * dense + 12.0 * config.num_hidden_layers * config.hidden_size * length
+
+
+def unigram_entropy(counts: Mapping[int, int]) -> float:
+    """Return the entropy of tokens in nats: the loss of who knows how often each one occurs."""
+    values = np.array(list(counts.values()), float)
+    shares = values / values.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
+def model_card(options: PretrainOptions, settings: TrainSettings, folder: Path) -> str:
+    """Return a model card with the curves as a table."""
+    lines = read_curves(folder)
+    chosen = lines[:: max(1, len(lines) // 20)]
+    names = ("loss", "masked_lm_loss", "masked_lm_accuracy", "next_sentence_accuracy")
+    rows = [
+        f"| {line['step']} | {line['kind']} | "
+        + " | ".join(f"{line[name]:.4f}" if name in line else "" for name in names) + " |"
+        for line in chosen
+    ]  # fmt: skip
+    kind = f"further pre-trained from `{options.init}`" if options.init else "from scratch"
+    return "\n".join([
+        "# A BERT encoder, " + kind, "",
+        f"Pre-trained with bertfeat for {settings.steps} steps: masked language model, "
+        f"pair objective `{options.objective}`, optimizer `{settings.optimizer}`, "
+        f"learning rate {settings.learning_rate}, seed {settings.seed}.", "",
+        "| step | part | " + " | ".join(names) + " |", "|---|---|" + "---|" * len(names), *rows, "",
+    ])  # fmt: skip
+
+
+def _check_vocabulary(source: ModelFolder, corpora: Sequence[Corpus]) -> None:
+    hashes = {c.description.get("vocabulary") for c in corpora if c.description}
+    if len(hashes) > 1:
+        raise InputError("the data folders were made with different vocabularies; make them anew")
+    size = corpora[0].tokenizer.vocab_size
+    if size > source.config.vocab_size:
+        raise InputError(
+            f"the examples were made with {size} tokens, but {source.folder} has "
+            f"{source.config.vocab_size}; make them with that model's tokenizer"
+        )
