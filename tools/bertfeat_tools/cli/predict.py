@@ -1,0 +1,63 @@
+"""``bertfeat predict``: run what ``bertfeat train`` made on new texts."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bertfeat.errors import InputError
+from bertfeat_tools.cli.options import CONTEXT, RUN, with_options
+
+CHUNK = 1024
+"""Lines that are predicted, and printed, together."""
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("source", default="-", metavar="[FILE]")
+@with_options(RUN)
+def predict(folder: Path, source: str, **options: Any) -> None:
+    """Predict each line of FILE (standard input unless given); one JSON object a line.
+
+    A line is a text, or a JSON object {"text": …} or {"text": …, "pair": …}.
+    """
+    from itertools import islice
+
+    from bertfeat.features.reader import open_lines
+    from bertfeat.tasks import Predictor
+
+    names = ("precision", "device", "offline", "threads")
+    chosen = {name: options[name] for name in names if options.get(name) is not None}
+    predictor = Predictor.load(folder, progress=not options["quiet"], **chosen)
+    with open_lines(source) as reader:
+        lines = iter(reader)
+        while chunk := list(islice(lines, CHUNK)):
+            items = [item_of(line.text, line.error, reader.where(line.index)) for line in chunk]
+            for item, found in zip(items, predictor.predict(items), strict=True):
+                text = item if isinstance(item, str) else list(item)
+                value: dict[str, Any] = {"text": text, "label": found.label, "score": found.score}
+                value |= {"scores": found.scores} if found.scores else {}
+                value |= {"labels": list(found.labels)} if found.labels else {}
+                sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def item_of(text: str, error: str | None, where: str) -> str | tuple[str, str]:
+    """Return the text or pair of a line.
+
+    Raises:
+        InputError: it is not UTF-8, or an object without a text.
+    """
+    if error:
+        raise InputError(error)
+    if not text.startswith("{"):
+        return text
+    try:
+        value = json.loads(text)
+        parts = [value["text"], *([value["pair"]] if "pair" in value else [])]
+    except (ValueError, KeyError, TypeError):
+        return text
+    if not all(isinstance(part, str) for part in parts):
+        raise InputError(f'{where}: "text" and "pair" must be strings')
+    return (parts[0], parts[1]) if len(parts) == 2 else str(parts[0])

@@ -1,0 +1,1 @@
+"""Fine-tuning of the encoder on tasks, on the common training loop."""

@@ -1,0 +1,235 @@
+"""Fine-tune an encoder on labelled texts or pairs, and write a folder that classifies."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bertfeat.checkpoints import ModelFolder, model_hash
+from bertfeat.errors import InputError
+from bertfeat.tokenization import Encoding, Tokenizer
+from bertfeat_tools.finetuning.examples import Examples, labels_of, targets
+from bertfeat_tools.scoring.lines import score_classes, score_similarities
+from bertfeat_tools.training.batches import Batch, ShuffledBatches, padded
+from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+from bertfeat_tools.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from bertfeat_tools.finetuning.classifier import Classifier
+
+RUN, MODEL = "training", "model"
+HEADS = ("pooler", "classifier")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions:
+    """How a classifier is trained.
+
+    Attributes:
+        model: what training starts from.
+        problem: one of ``bertfeat_tools.finetuning.examples.PROBLEMS``.
+        metric: that decides which weights are kept.
+        positive: label whose F1 is ``f1``.
+        max_seq_len: tokens read of each text or pair.
+        epochs, batch_size, learning_rate, optimizer, warmup, weight_decay: of the training.
+        patience: evaluations without a better score after which it ends; 0 = never.
+        class_weights: ``balanced`` weighs each class by its rarity; ``none``.
+        smoothing: of the labels.
+        layer_decay: factor of the learning rate from each layer to the one below.
+        frozen: so many lowest layers, and the embeddings, stay as they are; -1 = not even these.
+        precision, seed: of the loop.
+    """
+
+    model: str = "all-MiniLM-L6-v2"
+    problem: str = "single_label_classification"
+    metric: str = "accuracy"
+    positive: str | None = None
+    max_seq_len: int = 128
+    epochs: int = 3
+    batch_size: int = 32
+    learning_rate: float = 5e-5
+    optimizer: str = "google"
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    patience: int = 0
+    class_weights: str = "none"
+    smoothing: float = 0.0
+    layer_decay: float = 1.0
+    frozen: int = -1
+    precision: str = "float32"
+    seed: int = 0
+
+    def settings(self, steps_per_epoch: int, rates: Callable[[str], float]) -> TrainSettings:
+        """Return what the loop is told."""
+        names = ("learning_rate", "optimizer", "warmup", "weight_decay", "patience", "precision",
+                 "seed", "metric")  # fmt: skip
+        return TrainSettings(
+            steps=self.epochs * steps_per_epoch, save_every=steps_per_epoch,
+            evaluate_every=steps_per_epoch, rates=rates,
+            **{name: getattr(self, name) for name in names},
+        )  # fmt: skip
+
+
+def train_classifier(
+    options: ClassifyOptions, train: Examples, dev: Examples, folder: Path, progress: Any = None
+) -> dict[str, Any]:
+    """Fine-tune a classifier; an interrupted run in the same folder goes on.
+
+    Args:
+        options: how.
+        train: what it learns from.
+        dev: what is scored after each epoch.
+        folder: gets ``training/`` and, at the end, ``model/``.
+        progress: called after each update.
+
+    Returns:
+        The scores of the weights that are kept, and seconds of training.
+
+    Raises:
+        InputError: labels cannot be used.
+    """
+    labels = labels_of(train, options.problem)
+    wanted = [targets(part, labels, options.problem) for part in (train, dev)]
+    start(options.seed)
+    from bertfeat_tools.finetuning.classifier import Classifier
+    from bertfeat_tools.training.loop import train as run
+
+    source, tokenizer = open_folder(options.model)
+    bert = make_bert(source, heads=HEADS, num_labels=len(labels), precision=options.precision)
+    weights = balanced(wanted[0], len(labels)) if options.class_weights == "balanced" else None
+    model = Classifier(bert, options.problem, class_weights=weights, smoothing=options.smoothing)
+    limit = min(options.max_seq_len, source.config.max_position_embeddings)
+    encodings = [tokenized(part, tokenizer, limit) for part in (train, dev)]
+    collate = partial(collated, encodings[0], wanted[0], tokenizer.pad_id)
+    lengths = np.array([len(encoding) for encoding in encodings[0]])
+    batches = ShuffledBatches(len(train), options.batch_size, options.seed, collate, lengths)
+    judge = Judge(options, encodings[1], wanted[1], tokenizer.pad_id)
+    rates = Rates(source.config.num_hidden_layers, options.layer_decay, options.frozen)
+    facts = {"train": train.digest, "dev": dev.digest, "model": model_hash(source.folder),
+             "options": asdict(options)}  # fmt: skip
+    result = run(
+        model, batches, options.settings(batches.steps_per_epoch, rates), folder / RUN,
+        evaluate=judge, progress=progress, facts=facts,
+    )  # fmt: skip
+    if not (folder / MODEL).exists():
+        _save(bert, source, tokenizer, folder / MODEL, labels, options)
+    return {**result.scores, "train_s": round(result.train_s, 2), "best_step": result.best_step}
+
+
+def tokenized(examples: Examples, tokenizer: Tokenizer, max_seq_len: int) -> list[Encoding]:
+    """Tokenize texts or pairs, cut on the right.
+
+    Raises:
+        InputError: an item cannot be tokenized.
+    """
+    found = tokenizer.encode_batch(examples.items, max_length=max_seq_len)
+    for encoding in found:
+        if isinstance(encoding, InputError):
+            raise encoding
+    return found  # type: ignore[return-value]
+
+
+def collated(
+    encodings: Sequence[Encoding], wanted: np.ndarray, pad_id: int, rows: np.ndarray
+) -> Batch:
+    """Return the batch of some examples."""
+    chosen = [encodings[row] for row in rows]
+    return {**encoder_inputs(chosen, pad_id), "targets": wanted[rows]}
+
+
+def encoder_inputs(encodings: Sequence[Encoding], pad_id: int) -> Batch:
+    """Return the encoder's inputs, int32 (B, S) each."""
+    return {
+        "input_ids": padded([e.input_ids for e in encodings], pad_id),
+        "attention_mask": padded([[1] * len(e) for e in encodings]),
+        "token_type_ids": padded([e.token_type_ids for e in encodings]),
+    }
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Scores a classifier on held-out examples."""
+
+    options: ClassifyOptions
+    encodings: Sequence[Encoding]
+    wanted: np.ndarray
+    pad_id: int
+
+    def __call__(self, model: "Classifier") -> dict[str, float]:
+        """Return accuracy, macro F1 and MCC; correlations for values; F1 for several labels."""
+        logits = self.logits(model)
+        if self.options.problem == "regression":
+            found = score_similarities(self.wanted.astype(float), logits[:, 0].astype(float))
+            return {name: float(found[name]) for name in ("spearman", "pearson")}
+        if self.options.problem == "multi_label_classification":
+            return several_scores(self.wanted > 0.5, logits > 0)
+        return self._classes(logits.argmax(axis=1))
+
+    def logits(self, model: "Classifier", batch_size: int = 32) -> np.ndarray:
+        """Return float32 (n, labels), in the order of the examples."""
+        order = np.argsort([len(e) for e in self.encodings], kind="stable")
+        parts = []
+        for first in range(0, len(order), batch_size):
+            rows = [self.encodings[row] for row in order[first : first + batch_size]]
+            parts.append(np.asarray(model.logits(encoder_inputs(rows, self.pad_id))))
+        found = np.concatenate(parts)
+        placed = np.empty_like(found)
+        placed[order] = found
+        return placed
+
+    def _classes(self, predicted: np.ndarray) -> dict[str, float]:
+        gold, guessed = ([str(n) for n in values] for values in (self.wanted, predicted))
+        positive = self.options.positive
+        found = score_classes(gold, guessed, positive if positive in {*gold, *guessed} else None)
+        return {name: float(value) for name, value in found.items() if name != "total"}
+
+
+def several_scores(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Return micro precision, recall and F1 of bool (n, labels), and the share of rows right."""
+    both, found, wanted = (gold & predicted).sum(), predicted.sum(), gold.sum()
+    return {
+        "precision": float(both / max(found, 1)), "recall": float(both / max(wanted, 1)),
+        "f1": float(2 * both / max(found + wanted, 1)),
+        "accuracy": float((gold == predicted).all(axis=1).mean()),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The factor of the learning rate of each variable: layer-wise decay, frozen layers."""
+
+    num_layers: int
+    decay: float
+    frozen: int
+
+    def __call__(self, path: str) -> float:
+        """Return the factor for a variable's path."""
+        found = re.search(r"layers_(\d+)/", path)
+        depth = int(found[1]) + 1 if found else 0 if "/embeddings/" in path else self.num_layers + 1
+        if depth <= self.frozen:
+            return 0.0
+        return math.pow(self.decay, self.num_layers + 1 - depth)
+
+
+def balanced(wanted: np.ndarray, labels: int) -> list[float]:
+    """Return the weight of each class: the more, the rarer it is; 1 on average over examples."""
+    counts = np.bincount(wanted, minlength=labels)
+    return [float(len(wanted) / (labels * max(count, 1))) for count in counts]
+
+
+def _save(
+    bert: Any, source: ModelFolder, tokenizer: Tokenizer, target: Path, labels: Sequence[str],
+    options: ClassifyOptions,
+) -> None:  # fmt: skip
+    save_bert(
+        bert, source, tokenizer, target, architectures=["BertForSequenceClassification"],
+        id2label={str(place): label for place, label in enumerate(labels)},
+        label2id={label: place for place, label in enumerate(labels)},
+        problem_type=options.problem,
+        max_seq_len=min(options.max_seq_len, source.config.max_position_embeddings),
+    )  # fmt: skip
