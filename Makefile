@@ -22,10 +22,19 @@ SERVE_PACKAGES := ".[serve]"
 DEV_PACKAGES := ".[dev]"
 endif
 
-.PHONY: demo test slow chaos fuzz test-lowest test-wheel wheel resolve lock bench bench-growth clean
+.PHONY: demo pretrain-demo test slow chaos fuzz test-lowest test-wheel wheel resolve lock bench bench-growth clean
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/python examples/demo.py
+
+# A small encoder from a text of yours, in about ten minutes on two cores: make pretrain-demo CORPUS=...
+pretrain-demo: $(DEMO)/.installed
+	@test -f "$(CORPUS)" || { echo "give a text: make pretrain-demo CORPUS=corpus.txt"; exit 2; }
+	mkdir -p pretrain-output
+	cd pretrain-output && test -d vocab || ../$(DEMO)/bin/bertfeat pretrain vocab $(abspath $(CORPUS)) --size 8000 --output vocab
+	cd pretrain-output && test -d data || ../$(DEMO)/bin/bertfeat pretrain data $(abspath $(CORPUS)) --tokenizer vocab --output data
+	cd pretrain-output && ../$(DEMO)/bin/bertfeat pretrain run --data data --output run --steps 400 --evaluate-every 100 --save-every 100
+	echo "one text" | $(DEMO)/bin/bertfeat encode - --model pretrain-output/run/model --pooling mean --output -
 
 test: $(DEV)/.installed
 	$(DEV)/bin/ruff check .
