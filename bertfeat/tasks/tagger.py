@@ -154,7 +154,7 @@ def as_sentence(item: Any, place: int) -> Sentence:
     """
     if isinstance(item, str):
         return from_text(item, document=place)
-    if isinstance(item, list | tuple) and all(isinstance(word, str) and word for word in item):
+    if isinstance(item, list) and all(isinstance(word, str) and word for word in item):
         return Sentence(tuple(item), document=place)
     raise InputError(
         f"texts[{place}] is {item!r:.60}, expected a string or a list of words that are not empty"

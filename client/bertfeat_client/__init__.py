@@ -9,7 +9,15 @@ from bertfeat_client.client import AsyncClient, Client
 from bertfeat_client.curve import Curve
 from bertfeat_client.errors import ClientError, RowErrors, TruncationWarning
 from bertfeat_client.items import TokenIds
-from bertfeat_client.results import EncodeInfo, Hit, Ranked, Ranking, TokenFeatures
+from bertfeat_client.results import (
+    EncodeInfo,
+    Entity,
+    Hit,
+    Prediction,
+    Ranked,
+    Ranking,
+    TokenFeatures,
+)
 
 __all__ = [
     "AsyncClient",
@@ -17,7 +25,9 @@ __all__ = [
     "ClientError",
     "Curve",
     "EncodeInfo",
+    "Entity",
     "Hit",
+    "Prediction",
     "Ranked",
     "Ranking",
     "RowErrors",

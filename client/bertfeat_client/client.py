@@ -7,13 +7,14 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from bertfeat_client.base import DEFAULT_ENDPOINT
 from bertfeat_client.curve import Curve
 from bertfeat_client.searching import Searching
+from bertfeat_client.tasks import Tasks
 from bertfeat_client.transport import Transport
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class AsyncClient(Searching):
+class AsyncClient(Searching, Tasks):
     """Asks a bertfeat server; every call is awaited, and many may run at once.
 
     One object may serve several event loops, opens fresh sockets after a fork, survives a server
@@ -141,6 +142,8 @@ class Client:
     similarity = _blocking(AsyncClient.similarity)
     rerank = _blocking(AsyncClient.rerank)
     score = _blocking(AsyncClient.score)
+    tag = _blocking(AsyncClient.tag)
+    predict = _blocking(AsyncClient.predict)
     search = _blocking(AsyncClient.search)
     index_add = _blocking(AsyncClient.index_add)
     index_delete = _blocking(AsyncClient.index_delete)

@@ -77,6 +77,32 @@ class Ranking(list[Ranked]):
         self.method = method
 
 
+class Entity(NamedTuple):
+    """An entity: its first character and its last + 1, its type, its text, its probability."""
+
+    start: int
+    end: int
+    label: str
+    text: str
+    score: float
+
+
+class Prediction(NamedTuple):
+    """What is predicted of one text.
+
+    Attributes:
+        label: the likeliest class; None for a value and for several labels.
+        score: its probability, or the value.
+        scores: probability of each label; empty for a value.
+        labels: those above one half, for several labels.
+    """
+
+    label: str | None
+    score: float
+    scores: dict[str, float]
+    labels: tuple[str, ...] = ()
+
+
 class Hit(NamedTuple):
     """A neighbour found in the server's index."""
 

@@ -42,7 +42,8 @@ from bertfeat_client.errors import ConnectTimeout, InternalError, ProtocolError,
 from bertfeat_client.protocol import Message, decode_header, decode_message, encode_message
 from bertfeat_server.wire_errors import translate
 
-MODEL_OPS = ("encode", "tokens", "score", "tokenize")
+TASK_OPS = ("predict", "tag")
+MODEL_OPS = ("encode", "tokens", "score", "tokenize", *TASK_OPS)
 INDEX_OPS = ("search", "index_add", "index_delete")
 HEARTBEAT_S = 1.0
 BROKER_SILENCE_S = 60.0

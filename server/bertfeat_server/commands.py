@@ -143,11 +143,11 @@ def worker(connect: str, model: str, token: str | None, **options: Any) -> None:
     backend = told["backend"] if server.pid else elsewhere(server.endpoint, told["config"])
     config = _config(told["config"] | {name: options[name] for name in ("device", "threads")})
     name = model or next(iter(config.models))
-    if name not in config.models:
-        raise click.UsageError(f"--model {name}: the server has {', '.join(config.models)}")
+    if name not in config.served:
+        raise click.UsageError(f"--model {name}: the server has {', '.join(config.served)}")
     warnings.simplefilter("ignore", TruncationWarning)
     settings = WorkerSettings(
-        config=config, name=name, source=config.models[name], device=config.device,
+        config=config, name=name, source=config.served[name], device=config.device,
         backend=backend, token=token, identity=f"joined-{uuid.uuid4().hex[:12]}",
     )  # fmt: skip
     serve(settings, lambda: click.echo(f"ready {settings.identity}"), signals=True)

@@ -23,7 +23,7 @@ GROUPS: tuple[type[Group], ...] = (
     Listening, Http, Compat, Security, Models, Encoding, Limits, Logging,
 )  # fmt: skip
 
-LISTS = ("model", "allowed_host", "cors_origin")
+LISTS = ("model", "task", "allowed_host", "cors_origin")
 """Options that may be repeated."""
 
 

@@ -85,6 +85,7 @@ class Control:
             "models": [
                 {"name": name} | dict(roster.models.get(name, {})) for name in config.models
             ],
+            "tasks": [{"name": name} | dict(roster.models.get(name, {})) for name in config.tasks],
             "default_model": next(iter(config.models)),
             "limits": {
                 "max_request_texts": int(most),
@@ -149,7 +150,7 @@ def ready(config: ServerConfig, roster: Roster) -> bool:
     serving = [worker for worker in roster.workers.values() if worker.ready]
     models = {worker.model for worker in serving if not worker.ops & set(INDEX_OPS)}
     index = any(worker.ops & set(INDEX_OPS) for worker in serving)
-    return models >= set(config.models) and (index or config.index is None)
+    return models >= set(config.served) and (index or config.index is None)
 
 
 def _version() -> str:

@@ -8,10 +8,11 @@ from typing import Any
 
 from bertfeat_client.errors import InvalidRequest, NotFound, to_wire
 from bertfeat_client.protocol import Message
-from bertfeat_server.backend import INDEX_OPS, MODEL_OPS
+from bertfeat_server.backend import INDEX_OPS, MODEL_OPS, TASK_OPS
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.jobs import Key
 from bertfeat_server.shares import PRIORITIES
+from bertfeat_server.tasks import kind_of
 
 CHANGES_INDEX = ("index_add", "index_delete")
 MAX_ID_CHARS = 200
@@ -82,7 +83,7 @@ def parse(message: Message, config: ServerConfig, max_seq_len: Mapping[str, int]
     op = header.get("op")
     if op not in MODEL_OPS and op not in INDEX_OPS:
         raise InvalidRequest(f"op={op!r:.60} is none of {', '.join((*MODEL_OPS, *INDEX_OPS))}")
-    model = _model(header, config) if op in MODEL_OPS else ""
+    model = _model(header, config, op) if op in MODEL_OPS else ""
     options = _options(header, config if op == "encode" else None)
     items = _items(message, op, config.max_request_texts)
     cap = None if options.get("long") == "window" else max_seq_len.get(model, MODEL_TOKENS)
@@ -121,8 +122,10 @@ def request_id(header: Mapping[str, Any]) -> str:
     return found
 
 
-def _model(header: Mapping[str, Any], config: ServerConfig) -> str:
+def _model(header: Mapping[str, Any], config: ServerConfig, op: str) -> str:
     model = header.get("model")
+    if op in TASK_OPS:
+        return _task(model, config, op)
     if model is None:
         return next(iter(config.models))
     if not isinstance(model, str):
@@ -130,6 +133,19 @@ def _model(header: Mapping[str, Any], config: ServerConfig) -> str:
     if model not in config.models:
         raise NotFound(f"no model {model!r:.60} here; this server has {', '.join(config.models)}")
     return model
+
+
+def _task(name: Any, config: ServerConfig, op: str) -> str:
+    """Return the task that is named, else the first one that answers the operation."""
+    tasks = [task for task, folder in config.tasks.items() if kind_of(folder) == op]
+    if name is None and tasks:
+        return tasks[0]
+    if name not in tasks:
+        raise NotFound(
+            f"no task {name!r:.60} for {op} here; this server has {', '.join(tasks) or 'none'} "
+            "(its option --task NAME=FOLDER)"
+        )
+    return str(name)
 
 
 def _options(header: Mapping[str, Any], defaults: ServerConfig | None) -> dict[str, Any]:

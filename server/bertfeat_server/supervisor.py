@@ -97,7 +97,7 @@ class Supervisor:
 
     def _plan(self) -> Iterator[Slot]:
         config = self.config
-        for name, source in config.models.items():
+        for name, source in config.served.items():
             for device in config.devices:
                 yield Slot("worker", {"name": name, "source": source, "device": device})
         frontend = {"frontend": self._inside}

@@ -20,6 +20,8 @@ def summary(config: ServerConfig, endpoint: str, info: Mapping[str, Any]) -> str
             f"{model['max_seq_len']} tokens",
             f"  precision  {model['precision']} ({model['precision_reason']})",
         ]
+    for task in info.get("tasks") or ():
+        lines.append(f"  task       {task['name']}: {task['task']}, {len(task['labels'])} labels")
     count, threads = len(config.devices), config.worker_threads
     lines.append(f"  workers    {count} for each model, {threads} thread(s) each")
     if info["index"] is not None:

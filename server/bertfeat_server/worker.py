@@ -18,6 +18,7 @@ from bertfeat_server.config import ServerConfig
 from bertfeat_server.logs import reload_log, set_up
 from bertfeat_server.parent import Parent
 from bertfeat_server.rows import put_ragged, to_item, token_lists, wire_row_errors, word_numbers
+from bertfeat_server.tasks import TaskHandler, kind_of, load_task
 
 RESERVED = {"return_info", "return_errors", "texts", "pairs"}
 """Arguments of the library that are the worker's own business."""
@@ -71,7 +72,10 @@ class EncoderHandler:
         if reserved := RESERVED & set(options):
             raise InvalidRequest(f"unknown option(s) {', '.join(sorted(reserved))}")
         items = [to_item(item) for item in batch.items or []]
-        result = self._ops[batch.header["request_op"]](items, options)
+        op = batch.header["request_op"]
+        if op not in self._ops:
+            raise InvalidRequest(f"{self._info['model']!r} is an encoder and answers no {op}")
+        result = self._ops[op](items, options)
         result.header["info"] = self._info
         return result
 
@@ -156,6 +160,23 @@ def load_encoder(source: str, **options: Any) -> Any:
     return encoder
 
 
+def make_handler(settings: WorkerSettings) -> EncoderHandler | TaskHandler:
+    """Load what a worker serves: an encoder, or a trained head."""
+    config = settings.config
+    options: dict[str, Any] = {
+        "device": settings.device, "threads": config.worker_threads, "offline": config.offline,
+    }  # fmt: skip
+    if settings.name in config.tasks:
+        task = load_task(settings.source, **options)
+        return TaskHandler(task, settings.name, kind_of(settings.source))
+    module, _, function = config.encoder_factory.partition(":")
+    encoder = getattr(import_module(module), function)(
+        settings.source, precision=config.precision, max_seq_len=config.max_seq_len,
+        batch_invariant=config.batch_invariant, **options,
+    )  # fmt: skip
+    return EncoderHandler(encoder, settings.name)
+
+
 def serve(settings: WorkerSettings, on_ready: Callable[[], None], signals: bool = False) -> None:
     """Load a model and serve its batches until the broker drains.
 
@@ -164,27 +185,16 @@ def serve(settings: WorkerSettings, on_ready: Callable[[], None], signals: bool 
         on_ready: called once, when the model is loaded and warm.
         signals: whether SIGTERM and SIGINT end it after the batch in hand.
     """
-    config = settings.config
     worker = BackendWorker(settings.backend, token=settings.token, identity=settings.identity)
     worker.connect(model=settings.name)
     try:
-        module, _, function = config.encoder_factory.partition(":")
-        encoder = getattr(import_module(module), function)(
-            settings.source,
-            precision=config.precision,
-            device=settings.device,
-            threads=config.worker_threads,
-            max_seq_len=config.max_seq_len,
-            batch_invariant=config.batch_invariant,
-            offline=config.offline,
-        )
+        handler = make_handler(settings)
     except BaseException:
         worker.close()
         raise
     if signals:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
-    handler = EncoderHandler(encoder, settings.name)
     worker.run(MODEL_OPS, handler, handler.describe, on_ready)
 
 

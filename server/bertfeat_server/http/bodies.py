@@ -140,6 +140,7 @@ class PredictBody(Struct, kw_only=True):
     inputs: str | list[str | list[str]]
     raw_scores: bool = False
     truncate: bool | None = None
+    task: str | None = None
 
 
 class Document(Struct, kw_only=True):

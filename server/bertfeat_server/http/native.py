@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import structs
 
-from bertfeat_client.errors import ClientError, NotFound
+from bertfeat_client.errors import ClientError
 from bertfeat_server.ask import default_model
 from bertfeat_server.http.bodies import EncodeBody, SearchBody, TagBody, items_of
 from bertfeat_server.http.exchange import Answer, Exchange, Route, in_format
@@ -44,7 +44,10 @@ async def search(exchange: Exchange[SearchBody]) -> Answer:
 
 async def tag(exchange: Exchange[TagBody]) -> Answer:
     """Find the entities of texts with a trained tagger."""
-    raise NotFound("this server has no tagger")
+    texts = items_of(exchange.body.texts)
+    exchange.check_count(texts)
+    found = await exchange.client.tag(texts, task=exchange.body.task)
+    return Answer([[entity._asdict() for entity in entities] for entities in found])
 
 
 async def info(exchange: Exchange[None]) -> Answer:

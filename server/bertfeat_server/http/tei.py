@@ -104,7 +104,11 @@ async def predict(exchange: Exchange[PredictBody]) -> Answer:
     """Return the scores of a classification model's labels, best first."""
     inputs, is_batch = _predictions(exchange.body.inputs)
     exchange.check_count(inputs)
-    scorer = await _cross_encoder(exchange)
+    scorer = None if exchange.body.task else await _cross_encoder(exchange)
+    if scorer is None and (exchange.body.task or await _has_task(exchange)):
+        found = await exchange.client.predict(inputs, task=exchange.body.task)
+        named = [_named(prediction) for prediction in found]
+        return Answer(named if is_batch else named[0])
     if scorer is None:
         told = await exchange.client.info()
         raise NotFound(f"no model with a classification head here; there are {names_of(told)}")
@@ -130,6 +134,18 @@ async def _compare(
     if info.errors:
         raise RowErrors(info.errors, None)
     return Answer(vectors[1:] @ vectors[0])
+
+
+async def _has_task(exchange: Exchange[Any]) -> bool:
+    tasks = (await exchange.client.info()).get("tasks") or ()
+    return any(task.get("task") == "predict" for task in tasks)
+
+
+def _named(prediction: Any) -> list[dict[str, Any]]:
+    """Return the labels of a prediction with their scores, best first; a value has one label."""
+    scores = prediction.scores or {"score": prediction.score}
+    ordered = sorted(scores.items(), key=lambda pair: -pair[1])
+    return [{"label": label, "score": score} for label, score in ordered]
 
 
 async def _cross_encoder(exchange: Exchange[Any]) -> str | None:

@@ -19,6 +19,9 @@ class Models(Group):
     model: tuple[str, ...] = option(
         (DEFAULT_MODEL,), "Model to serve, NAME=FOLDER or a name or folder; repeat for several."
     )
+    task: tuple[str, ...] = option(
+        (), "Trained head to serve, NAME=FOLDER; repeat for several.", shown="none"
+    )
     workers: int = option(1, "Worker processes for each model.")
     index: str | None = option(None, "FAISS index to serve.", metavar="FOLDER", shown="no index")
     precision: str = option("auto", "Arithmetic of the workers.", choices=PRECISIONS)
@@ -43,6 +46,16 @@ class Models(Group):
         """Name to name-or-folder of every model; the first is the default one."""
         return dict(name_model(text) for text in self.model)
 
+    @cached_property
+    def tasks(self) -> dict[str, str]:
+        """Name to folder of every trained head."""
+        return dict(name_model(text) for text in self.task)
+
+    @cached_property
+    def served(self) -> dict[str, str]:
+        """Name to source of all that has workers: models, then tasks."""
+        return self.models | self.tasks
+
     @property
     def devices(self) -> tuple[str, ...]:
         """The device of each worker of a model."""
@@ -54,16 +67,16 @@ class Models(Group):
     @property
     def worker_threads(self) -> int:
         """Threads of one worker: as told, else its share of the cores."""
-        return self.threads or max(1, usable_cores() // (len(self.devices) * len(self.model)))
+        return self.threads or max(1, usable_cores() // (len(self.devices) * len(self.served)))
 
     def wrong(self) -> Iterator[str]:
         """Say what cannot be."""
         yield from self._not_positive(["workers", "threads", "max_seq_len"])
-        named = [name_model(text) for text in self.model]
-        if not named or not all(name and source for name, source in named):
-            yield f"model={self.model!r} is not NAME=FOLDER, a name or a folder"
+        named = [name_model(text) for text in (*self.model, *self.task)]
+        if not self.model or not all(name and source for name, source in named):
+            yield f"model={(*self.model, *self.task)!r} is not NAME=FOLDER, a name or a folder"
         if len({name for name, _ in named}) < len(named):
-            yield f"model={self.model!r} gives one name twice; write NAME=FOLDER"
+            yield f"model={(*self.model, *self.task)!r} gives one name twice; write NAME=FOLDER"
         kind, _, numbers = self.device.partition(":")
         if kind not in ("auto", "cpu", "gpu") or (
             numbers and not (kind == "gpu" and all(n.isdigit() for n in numbers.split(",")))

@@ -1,0 +1,77 @@
+"""Trained heads behind the broker: a tagger or a classifier answers the batches of its worker."""
+
+from pathlib import Path
+from typing import Any
+
+from bertfeat.errors import InputError, RowErrors
+from bertfeat_client.errors import InvalidRequest
+from bertfeat_client.protocol import Message
+from bertfeat_server.rows import to_item, wire_row_errors
+
+TAGGER = "tagger.json"
+
+
+def kind_of(folder: str) -> str:
+    """Return the operation that a task's folder answers: ``tag`` or ``predict``."""
+    return "tag" if (Path(folder).expanduser() / TAGGER).is_file() else "predict"
+
+
+def load_task(folder: str, **options: Any) -> Any:
+    """Load a trained head; it computes in float32, as in process."""
+    from bertfeat.tasks import Predictor, Tagger
+
+    kind = Tagger if kind_of(folder) == "tag" else Predictor
+    return kind.load(Path(folder).expanduser(), precision="float32", **options)
+
+
+class TaskHandler:
+    """Answers batches with a trained head.
+
+    Args:
+        task: a ``Tagger`` or a ``Predictor`` of :mod:`bertfeat.tasks`.
+        name: its name on this server.
+        op: ``tag`` or ``predict``.
+    """
+
+    def __init__(self, task: Any, name: str, op: str) -> None:
+        self.task, self.name, self.op = task, name, op
+
+    def __call__(self, batch: Message) -> Message:
+        """Compute a batch's rows; one item, a dict, for each."""
+        op, options = batch.header["request_op"], batch.header.get("options") or {}
+        if op != self.op:
+            raise InvalidRequest(f"the task {self.name!r} answers {self.op}, not {op}")
+        if options:
+            raise InvalidRequest(f"{op} takes no options, got {', '.join(sorted(options))}")
+        items = [to_item(item) for item in batch.items or []]
+        rows: list[Any] = [{} for _ in items]
+        errors: dict[int, Exception] = {}
+        compute = self._tag if op == "tag" else self._predict
+        try:
+            rows = compute(items)
+        except (RowErrors, InputError):
+            for place, item in enumerate(items):  # so that a bad text fails alone
+                try:
+                    rows[place] = compute([item])[0]
+                except (RowErrors, InputError) as error:
+                    errors[place] = error
+        return Message({"row_errors": wire_row_errors(errors), "info": {"model": self.name}}, rows)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``info`` says of the task."""
+        encoder = self.task.encoder
+        labels = self.task.settings.labels if self.op == "tag" else self.task.labels
+        return {
+            "task": self.op,
+            "labels": list(labels),
+            "precision": "float32",
+            "model_hash": encoder.model_hash if encoder is not None else "",
+        }
+
+    def _tag(self, items: list[Any]) -> list[dict[str, Any]]:
+        return [
+            {"entities": [vars(entity) for entity in entities]} for entities in self.task.tag(items)
+        ]
+
+    def _predict(self, items: list[Any]) -> list[dict[str, Any]]:
+        return [{**vars(found), "labels": list(found.labels)} for found in self.task.predict(items)]
