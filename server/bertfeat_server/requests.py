@@ -141,8 +141,9 @@ def _task(name: Any, config: ServerConfig, op: str) -> str:
     if name is None and tasks:
         return tasks[0]
     if name not in tasks:
+        asked = "no task" if name is None else f"no task {name!r:.60}"
         raise NotFound(
-            f"no task {name!r:.60} for {op} here; this server has {', '.join(tasks) or 'none'} "
+            f"{asked} for {op} here; this server has {', '.join(tasks) or 'none'} "
             "(its option --task NAME=FOLDER)"
         )
     return str(name)

@@ -173,7 +173,7 @@ def test_headers_tell_the_request_the_cut_texts_and_the_time(http):
         ("/embed", {"inputs": None}, 422, "$.inputs"),
         ("/v1/rerank", {"query": "a", "documents": []}, 400, "at least one"),
         ("/search", {"texts": "a"}, 404, "no index"),
-        ("/tag", {"texts": "a"}, 404, "no tagger"),
+        ("/tag", {"texts": "a"}, 404, "no task for tag here"),
     ],
 )
 def test_a_bad_request_is_told_in_the_shape_of_its_route(http, path, body, status, says):

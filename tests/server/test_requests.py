@@ -80,7 +80,7 @@ def test_one_bad_item_is_refused_alone_and_named(item, said):
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ({"op": "explode"}, "op='explode' is none of encode, tokens, score, tokenize, search"),
+        ({"op": "explode"}, "op='explode' is none of encode, tokens, score, tokenize, predict"),
         ({"op": None}, "op=None"),
         ({"op": ["encode"]}, "op="),
         ({"items": None}, "encode needs items"),
