@@ -12,7 +12,7 @@ from bertfeat_server.backend import INDEX_OPS, MODEL_OPS, TASK_OPS
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.jobs import Key
 from bertfeat_server.shares import PRIORITIES
-from bertfeat_server.tasks import kind_of
+from bertfeat_server.tasks import named_task
 
 CHANGES_INDEX = ("index_add", "index_delete")
 MAX_ID_CHARS = 200
@@ -125,7 +125,7 @@ def request_id(header: Mapping[str, Any]) -> str:
 def _model(header: Mapping[str, Any], config: ServerConfig, op: str) -> str:
     model = header.get("model")
     if op in TASK_OPS:
-        return _task(model, config, op)
+        return named_task(model, config.tasks, op)
     if model is None:
         return next(iter(config.models))
     if not isinstance(model, str):
@@ -133,20 +133,6 @@ def _model(header: Mapping[str, Any], config: ServerConfig, op: str) -> str:
     if model not in config.models:
         raise NotFound(f"no model {model!r:.60} here; this server has {', '.join(config.models)}")
     return model
-
-
-def _task(name: Any, config: ServerConfig, op: str) -> str:
-    """Return the task that is named, else the first one that answers the operation."""
-    tasks = [task for task, folder in config.tasks.items() if kind_of(folder) == op]
-    if name is None and tasks:
-        return tasks[0]
-    if name not in tasks:
-        asked = "no task" if name is None else f"no task {name!r:.60}"
-        raise NotFound(
-            f"{asked} for {op} here; this server has {', '.join(tasks) or 'none'} "
-            "(its option --task NAME=FOLDER)"
-        )
-    return str(name)
 
 
 def _options(header: Mapping[str, Any], defaults: ServerConfig | None) -> dict[str, Any]:

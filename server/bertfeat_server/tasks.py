@@ -1,10 +1,11 @@
 """Trained heads behind the broker: a tagger or a classifier answers the batches of its worker."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bertfeat.errors import InputError, RowErrors
-from bertfeat_client.errors import InvalidRequest
+from bertfeat_client.errors import InvalidRequest, NotFound
 from bertfeat_client.protocol import Message
 from bertfeat_server.rows import to_item, wire_row_errors
 
@@ -14,6 +15,29 @@ TAGGER = "tagger.json"
 def kind_of(folder: str) -> str:
     """Return the operation that a task's folder answers: ``tag`` or ``predict``."""
     return "tag" if (Path(folder).expanduser() / TAGGER).is_file() else "predict"
+
+
+def named_task(name: Any, tasks: Mapping[str, str], op: str) -> str:
+    """Return the task that is named, else the first one that answers an operation.
+
+    Args:
+        name: as it came; None where none is named.
+        tasks: name to folder of all.
+        op: ``tag`` or ``predict``.
+
+    Raises:
+        NotFound: there is no such task.
+    """
+    fitting = [task for task, folder in tasks.items() if kind_of(folder) == op]
+    if name is None and fitting:
+        return fitting[0]
+    if name not in fitting:
+        asked = "no task" if name is None else f"no task {name!r:.60}"
+        raise NotFound(
+            f"{asked} for {op} here; this server has {', '.join(fitting) or 'none'} "
+            "(its option --task NAME=FOLDER)"
+        )
+    return str(name)
 
 
 def load_task(folder: str, **options: Any) -> Any:
