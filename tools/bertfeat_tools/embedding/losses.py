@@ -1,0 +1,109 @@
+"""Losses of sentence vectors, as sentence-transformers defines them.
+
+Vectors are float32 (B, dim); a loss is a scalar.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+Loss = Callable[[Sequence[Tensor], Tensor], Tensor]
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Scale each vector to length 1."""
+    norm = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True))
+    return vectors / ops.maximum(norm, 1e-12)
+
+
+def cosines(left: Tensor, right: Tensor) -> Tensor:
+    """Return the cosine of each pair, (B,)."""
+    return ops.sum(unit(left) * unit(right), axis=-1)
+
+
+def ranking(
+    vectors: Sequence[Tensor], targets: Tensor, *, scale: float = 20.0, symmetric: bool = False
+) -> Tensor:
+    """Pick the positive among all positives and hard negatives of the batch (MNRL; van den Oord).
+
+    Args:
+        vectors: anchors, positives and any number of hard negatives.
+        targets: not looked at.
+        scale: factor of the cosines.
+        symmetric: also pick the anchor of each positive.
+    """
+    anchors, candidates = unit(vectors[0]), unit(ops.concatenate(list(vectors[1:]), axis=0))
+    scores = ops.matmul(anchors, ops.transpose(candidates)) * scale  # (B, B · columns)
+    rows = ops.shape(anchors)[0]
+    loss = -ops.mean(ops.diagonal(ops.log_softmax(scores)[:, :rows]))
+    if not symmetric:
+        return loss
+    back = ops.log_softmax(ops.transpose(scores[:, :rows]))
+    return (loss - ops.mean(ops.diagonal(back))) / 2
+
+
+def cosent(vectors: Sequence[Tensor], targets: Tensor, *, scale: float = 20.0) -> Tensor:
+    """Order the cosines of pairs as their scores are ordered (CoSENT, Su 2022).
+
+    Args:
+        vectors: left and right of each pair.
+        targets: score of each pair, (B,).
+        scale: factor of the cosines.
+    """
+    scores = cosines(vectors[0], vectors[1]) * scale
+    differences = scores[:, None] - scores[None, :]  # where i should lie below j
+    wrong = ops.cast(targets[:, None] < targets[None, :], differences.dtype)
+    differences = ops.reshape(differences - (1 - wrong) * 1e12, (-1,))
+    return ops.logsumexp(ops.concatenate([ops.zeros_like(differences[:1]), differences], axis=0))
+
+
+def cosine(vectors: Sequence[Tensor], targets: Tensor) -> Tensor:
+    """Mean squared error of the cosines of pairs."""
+    return ops.mean(ops.square(cosines(vectors[0], vectors[1]) - targets))
+
+
+def triplet(vectors: Sequence[Tensor], targets: Tensor, *, margin: float = 5.0) -> Tensor:
+    """Keep the negative farther from the anchor than the positive by a margin (Euclidean)."""
+    near, far = (distance(vectors[0], other) for other in vectors[1:3])
+    return ops.mean(ops.relu(near - far + margin))
+
+
+def contrastive(vectors: Sequence[Tensor], targets: Tensor, *, margin: float = 0.5) -> Tensor:
+    """Pull pairs of label 1 together, those of 0 apart (Hadsell et al. 2006), by cosine distance."""
+    gap = 1 - cosines(vectors[0], vectors[1])
+    apart = ops.square(ops.relu(margin - gap))
+    return 0.5 * ops.mean(targets * ops.square(gap) + (1 - targets) * apart)
+
+
+def distance(left: Tensor, right: Tensor) -> Tensor:
+    """Return the Euclidean distance of each pair, (B,), as PyTorch's ``pairwise_distance``."""
+    return ops.sqrt(ops.sum(ops.square(left - right + 1e-6), axis=-1))
+
+
+def matryoshka(
+    loss: Loss, dimensions: Sequence[int]
+) -> Callable[[Sequence[Tensor], Tensor], Tensor]:
+    """Return the sum of a loss over vectors cut to several lengths (Kusupati et al. 2022)."""
+
+    def summed(vectors: Sequence[Tensor], targets: Tensor) -> Tensor:
+        return sum(loss([v[:, :size] for v in vectors], targets) for size in dimensions)
+
+    return summed
+
+
+LOSSES: dict[str, Loss] = {
+    "ranking": ranking,
+    "symmetric-ranking": partial(ranking, symmetric=True),
+    "cosent": cosent,
+    "cosine": cosine,
+    "triplet": triplet,
+    "contrastive": contrastive,
+}
+COLUMNS = {"ranking": "anchor,positive[,negative …]", "symmetric-ranking": "anchor,positive",
+           "cosent": "text,text,score", "cosine": "text,text,score",
+           "triplet": "anchor,positive,negative", "contrastive": "text,text,label"}  # fmt: skip
+SCORED = ("cosent", "cosine", "contrastive")
+"""Losses whose last column is a number."""
