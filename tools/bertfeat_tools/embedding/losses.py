@@ -72,7 +72,7 @@ def triplet(vectors: Sequence[Tensor], targets: Tensor, *, margin: float = 5.0) 
 
 
 def contrastive(vectors: Sequence[Tensor], targets: Tensor, *, margin: float = 0.5) -> Tensor:
-    """Pull pairs of label 1 together, those of 0 apart (Hadsell et al. 2006), by cosine distance."""
+    """Pull pairs of label 1 together, those of 0 apart, by cosine distance (Hadsell 2006)."""
     gap = 1 - cosines(vectors[0], vectors[1])
     apart = ops.square(ops.relu(margin - gap))
     return 0.5 * ops.mean(targets * ops.square(gap) + (1 - targets) * apart)
