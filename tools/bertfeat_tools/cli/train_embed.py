@@ -1,0 +1,79 @@
+"""``bertfeat train embed``: sentence vectors."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
+from bertfeat_tools.cli.steps import step_bar
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+LOSS_NAMES = ("ranking", "symmetric-ranking", "cosent", "cosine", "triplet", "contrastive")
+
+
+def sizes(value: str) -> tuple[int, ...]:
+    """Read numbers with commas between them."""
+    try:
+        return tuple(int(size) for size in value.split(",") if size)
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: expected numbers with commas between") from None
+
+
+@click.command(context_settings=CONTEXT)
+@with_options(
+    click.option("--train", "train_file", type=FILE, required=True,
+                 help="Rows: CSV, TSV, JSON lines."),
+    click.option("--columns", required=True, metavar="TEXT[,TEXT …][,SCORE]",
+                 help="Names, or numbers where the file has none; one alone is SimCSE."),
+    click.option("--dev", "dev_file", type=FILE, help="Pairs with scores, to keep the best by."),
+    click.option("--dev-columns", default="1,2,3", help="Two texts and the score."),
+    click.option("--output", type=click.Path(path_type=Path), required=True,
+                 help="The folder made; an interrupted run in it goes on."),
+    MODEL,
+    click.option("--loss", type=click.Choice(LOSS_NAMES), default="ranking",
+                 help="What is made small."),
+    click.option("--pooling", type=click.Choice(["mean", "cls", "max"]), default="mean",
+                 help="Of a model whose folder does not say."),
+    click.option("--matryoshka", type=sizes, default="", metavar="N,N,…",
+                 help="Also train the first so many dimensions, each."),
+    click.option("--max-score", type=click.FloatRange(0, min_open=True), default=1.0,
+                 help="Scores are divided by it."),
+    click.option("--max-seq-len", "--max-seq-length", "max_seq_len", type=click.IntRange(3),
+                 default=128, help="Tokens read."),
+    click.option("--epochs", type=click.IntRange(1), default=1, help="Times through the rows."),
+    click.option("--batch-size", type=click.IntRange(2), default=64, help="Rows."),
+    click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=2e-5,
+                 help="The highest."),
+    click.option("--optimizer", type=click.Choice(["google", "adamw", "lamb"]), default="adamw",
+                 help="google = AdamW without bias correction."),
+    click.option("--warmup", type=click.FloatRange(0), default=0.1,
+                 help="Updates of warm-up; below 1 a part of all."),
+    click.option("--weight-decay", type=click.FloatRange(0), default=0.01, help="Of kernels."),
+    click.option("--evaluate-every", type=click.IntRange(0), default=0,
+                 help="Updates; 0 = each epoch."),
+    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
+                 help="Weights stay float32."),
+    click.option("--seed", type=int, default=0, help="Of order and dropout."),
+    click.option("--quiet", is_flag=True, help="No progress bar."),
+)  # fmt: skip
+def embed(train_file: Path, dev_file: Path | None, output: Path, **given: Any) -> None:
+    """Train sentence vectors; OUTPUT/model is a sentence-transformers folder."""
+    from bertfeat_tools.embedding.train import EmbedOptions, read_columns, train_embedding
+
+    options = EmbedOptions(
+        **{f.name: given[f.name] for f in fields(EmbedOptions) if f.name in given}
+    )
+    loss, most = options.loss, options.max_score
+    train = read_columns(train_file, given["columns"].split(","), loss, most)
+    dev = None
+    if dev_file is not None:
+        dev = read_columns(dev_file, given["dev_columns"].split(","), "cosent", most)
+    with step_bar(quiet=given["quiet"]) as show:
+        found = train_embedding(
+            options, train, dev, output,
+            lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
+        )  # fmt: skip
+    click.echo(json.dumps({**found, "model": str(output / "model")}))

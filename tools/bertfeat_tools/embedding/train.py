@@ -1,0 +1,268 @@
+"""Train sentence vectors, and write a sentence-transformers folder."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bertfeat.checkpoints import ModelFolder, SentenceModules, model_hash
+from bertfeat.errors import InputError
+from bertfeat.tokenization import Encoding, Tokenizer
+from bertfeat_tools.embedding.losses import COLUMNS, LOSSES, SCORED, matryoshka
+from bertfeat_tools.finetuning.classify import encoder_inputs
+from bertfeat_tools.scoring.lines import as_scores, score_similarities
+from bertfeat_tools.table import read_table
+from bertfeat_tools.training.batches import Batch, ShuffledBatches
+from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+from bertfeat_tools.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from bertfeat_tools.embedding.model import SentenceModel
+
+RUN, MODEL = "training", "model"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Rows of one to several texts, with a number where the loss wants one.
+
+    Attributes:
+        texts: for each column the text of each row.
+        scores: float32 (rows,); zeros where there are none.
+    """
+
+    texts: list[list[str]]
+    scores: np.ndarray
+
+    @property
+    def digest(self) -> str:
+        """Hash of all of it."""
+        text = json.dumps([self.texts, self.scores.tolist()])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions:
+    """How sentence vectors are trained.
+
+    Attributes:
+        model: what training starts from.
+        loss: a name out of ``bertfeat_tools.embedding.losses.LOSSES``.
+        pooling: of a folder that does not say: ``mean``, ``cls`` or ``max``.
+        matryoshka: also train the first so many dimensions, each.
+        max_score: the scores of the files are divided by it.
+        max_seq_len: tokens read of each text.
+        epochs, batch_size, learning_rate, optimizer, warmup, weight_decay, precision, seed: of the
+            training.
+        evaluate_every: updates between two evaluations; 0 = each epoch.
+    """
+
+    model: str = "all-MiniLM-L6-v2"
+    loss: str = "ranking"
+    pooling: str = "mean"
+    matryoshka: tuple[int, ...] = ()
+    max_score: float = 1.0
+    max_seq_len: int = 128
+    epochs: int = 1
+    batch_size: int = 64
+    learning_rate: float = 2e-5
+    optimizer: str = "adamw"
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    precision: str = "float32"
+    seed: int = 0
+    evaluate_every: int = 0
+
+    def settings(self, steps_per_epoch: int) -> TrainSettings:
+        """Return what the loop is told."""
+        names = ("learning_rate", "optimizer", "warmup", "weight_decay", "precision", "seed")
+        return TrainSettings(
+            steps=self.epochs * steps_per_epoch, save_every=steps_per_epoch, metric="spearman",
+            evaluate_every=self.evaluate_every or steps_per_epoch, rates=all_but_the_pooler,
+            **{name: getattr(self, name) for name in names},
+        )  # fmt: skip
+
+
+def all_but_the_pooler(path: str) -> float:
+    """Return the factor of a variable's rate: the pooler, which is kept, learns nothing here."""
+    return 0.0 if "/pooler/" in path else 1.0
+
+
+@dataclass(frozen=True)
+class DistinctBatches(ShuffledBatches):
+    """Batches in which no text stands twice: one that did would be its own false negative.
+
+    Attributes:
+        texts: columns of texts.
+    """
+
+    texts: tuple[tuple[str, ...], ...] = ()
+
+    @lru_cache(maxsize=2)  # noqa: B019 - lives as long as the run
+    def order(self, epoch: int) -> list[np.ndarray]:
+        """Put each row into the first batch that has room and none of its texts.
+
+        What is left over in more batches than an epoch has is passed over until the next one.
+        """
+        rng = np.random.default_rng((self.seed, epoch))
+        open_batches: list[tuple[list[int], set[str]]] = []
+        full: list[list[int]] = []
+        for row in rng.permutation(self.count):
+            own = {column[row] for column in self.texts}
+            place = next((n for n, (_, seen) in enumerate(open_batches) if not own & seen), None)
+            if place is None:
+                place = len(open_batches)
+                open_batches.append(([], set()))
+            rows, seen = open_batches[place]
+            rows.append(int(row))
+            seen |= own
+            if len(rows) == self.batch_size:
+                full.append(open_batches.pop(place)[0])
+        left = sorted((rows for rows, _ in open_batches), key=len, reverse=True)
+        return [np.array(rows) for rows in (full + left)[: self.steps_per_epoch]]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def read_columns(path: Path, columns: Sequence[str], loss: str, max_score: float) -> Columns:
+    """Read the rows that a loss needs; one column alone pairs each text with itself (SimCSE).
+
+    Raises:
+        InputError: rows are bad, or there are too few columns; all bad rows are listed.
+    """
+    scored = loss in SCORED
+    least = 3 if scored or loss == "triplet" else 1
+    if len(columns) < least:
+        raise InputError(f"the loss {loss} needs {COLUMNS[loss]}, got {len(columns)} column(s)")
+    rows = read_table(path, columns)
+    values = [list(column) for column in zip(*(row.values for row in rows), strict=True)]
+    scores = np.zeros(len(rows), np.float32)
+    if scored:
+        lines = [row.line for row in rows]
+        scores = (as_scores(values.pop(), lines) / max_score).astype(np.float32)
+    return Columns(values * 2 if len(values) == 1 else values, scores)
+
+
+def train_embedding(
+    options: EmbedOptions, train: Columns, dev: Columns | None, folder: Path, progress: Any = None
+) -> dict[str, float]:
+    """Train sentence vectors; an interrupted run in the same folder goes on.
+
+    Args:
+        options: how.
+        train: rows of texts.
+        dev: pairs with scores, by whose rank correlation the best weights are kept; or None.
+        folder: gets ``training/`` and, at the end, ``model/``.
+        progress: called after each update.
+    """
+    start(options.seed)
+    from bertfeat_tools.embedding.model import SentenceModel
+    from bertfeat_tools.training.loop import train as run
+
+    source, tokenizer = open_folder(options.model)
+    sentence = modules_of(source, options)
+    bert = make_bert(source, heads=("pooler",) if "pooler/kernel" in source.tensors else (),
+                     precision=options.precision)  # fmt: skip
+    loss = LOSSES[options.loss]
+    if options.matryoshka:
+        loss = matryoshka(loss, (source.config.hidden_size, *options.matryoshka))
+    model = SentenceModel(
+        bert, sentence.pooling[0], normalize=sentence.normalize, loss=loss,
+        columns=len(train.texts),
+    )  # fmt: skip
+    limit = sentence.max_seq_length or options.max_seq_len
+    encodings = [tokenized(column, tokenizer, limit) for column in train.texts]
+    collate = partial(collated, encodings, train.scores, tokenizer.pad_id)
+    batches = batches_of(options, train, collate)
+    facts = {"train": train.digest, "dev": dev.digest if dev else "",
+             "model": model_hash(source.folder), "options": asdict(options)}  # fmt: skip
+    judge = Judge(dev, tokenizer, limit) if dev else None
+    result = run(
+        model, batches, options.settings(batches.steps_per_epoch), folder / RUN, evaluate=judge,
+        progress=progress, facts=facts,
+    )  # fmt: skip
+    if not (folder / MODEL).exists():
+        save_bert(bert, source, tokenizer, folder / MODEL, format="sentence-transformers",
+                  sentence=sentence, architectures=["BertModel"])  # fmt: skip
+    return {**result.scores, "steps": result.step, "train_s": round(result.train_s, 2)}
+
+
+def modules_of(source: ModelFolder, options: EmbedOptions) -> SentenceModules:
+    """Return what the trained folder says of its vectors: the source's own, else the options'.
+
+    Raises:
+        InputError: the source has layers behind its pooling, or several poolings.
+    """
+    own = source.sentence
+    if own is None:
+        limit = min(options.max_seq_len, source.config.max_position_embeddings)
+        return SentenceModules(pooling=(options.pooling,), max_seq_length=limit)
+    if own.dense or len(own.pooling) != 1 or own.pooling[0] not in ("mean", "cls", "max"):
+        raise InputError(
+            f"{source.folder} pools by {', '.join(own.pooling)} with {len(own.dense)} layer(s) "
+            "behind; only one of mean, cls, max without layers is trained"
+        )
+    limit = min(options.max_seq_len, own.max_seq_length or source.config.max_position_embeddings)
+    return replace(own, max_seq_length=limit)
+
+
+def batches_of(options: EmbedOptions, train: Columns, collate: Any) -> ShuffledBatches:
+    """Return batches, without equal texts where others of the batch are negatives."""
+    count = len(train.texts[0])
+    if "ranking" not in options.loss:
+        return ShuffledBatches(count, options.batch_size, options.seed, collate)
+    texts = tuple(tuple(column) for column in train.texts)
+    return DistinctBatches(count, options.batch_size, options.seed, collate, texts=texts)
+
+
+def tokenized(texts: Sequence[str], tokenizer: Tokenizer, limit: int) -> list[Encoding]:
+    """Tokenize texts, cut on the right.
+
+    Raises:
+        InputError: a text cannot be tokenized.
+    """
+    found = tokenizer.encode_batch(list(texts), max_length=limit)
+    for encoding in found:
+        if isinstance(encoding, InputError):
+            raise encoding
+    return found  # type: ignore[return-value]
+
+
+def collated(
+    encodings: Sequence[Sequence[Encoding]], scores: np.ndarray, pad_id: int, rows: np.ndarray
+) -> Batch:
+    """Return the batch of some rows, one column after the other."""
+    chosen = [column[row] for column in encodings for row in rows]
+    return {**encoder_inputs(chosen, pad_id), "targets": scores[rows]}
+
+
+class Judge:
+    """Scores sentence vectors by the rank correlation of cosines with given scores."""
+
+    def __init__(self, dev: Columns, tokenizer: Tokenizer, limit: int) -> None:
+        self._scores, self._pad_id = dev.scores.astype(float), tokenizer.pad_id
+        self._columns = [tokenized(column, tokenizer, limit) for column in dev.texts[:2]]
+
+    def __call__(self, model: "SentenceModel") -> dict[str, float]:
+        """Return Spearman's and Pearson's correlation."""
+        left, right = (self._vectors(model, column) for column in self._columns)
+        found = (left * right).sum(axis=1).astype(float)
+        scores = score_similarities(self._scores, found)
+        return {name: float(scores[name]) for name in ("spearman", "pearson")}
+
+    def _vectors(self, model: "SentenceModel", texts: Sequence[Encoding]) -> np.ndarray:
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        parts = [
+            np.asarray(model.vectors(encoder_inputs([texts[n] for n in rows], self._pad_id)))
+            for rows in np.array_split(order, -(-len(order) // 64))
+        ]
+        vectors = np.concatenate(parts)
+        placed = np.empty_like(vectors)
+        placed[order] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return placed
