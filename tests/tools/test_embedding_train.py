@@ -8,7 +8,7 @@ import pytest
 from bertfeat import Encoder
 from bertfeat.errors import InputError
 from bertfeat_tools.cli.group import bertfeat
-from bertfeat_tools.embedding.train import DistinctBatches, read_columns
+from bertfeat_tools.embedding.rows import DistinctBatches, read_columns
 from command_line import call
 
 PAIRS = [("the cat sat", "a cat sat", 5), ("one dog ran", "the sun", 0), ("red rain", "rain", 4),

@@ -61,7 +61,8 @@ def sizes(value: str) -> tuple[int, ...]:
 )  # fmt: skip
 def embed(train_file: Path, dev_file: Path | None, output: Path, **given: Any) -> None:
     """Train sentence vectors; OUTPUT/model is a sentence-transformers folder."""
-    from bertfeat_tools.embedding.train import EmbedOptions, read_columns, train_embedding
+    from bertfeat_tools.embedding.rows import read_columns
+    from bertfeat_tools.embedding.train import EmbedOptions, train_embedding
 
     options = EmbedOptions(
         **{f.name: given[f.name] for f in fields(EmbedOptions) if f.name in given}

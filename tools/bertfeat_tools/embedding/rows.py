@@ -1,0 +1,91 @@
+"""Rows of texts for losses of sentence vectors, and batches without false negatives."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from bertfeat.errors import InputError
+from bertfeat_tools.embedding.losses import COLUMNS, SCORED
+from bertfeat_tools.scoring.lines import as_scores
+from bertfeat_tools.table import read_table
+from bertfeat_tools.training.batches import ShuffledBatches
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Rows of one to several texts, with a number where the loss wants one.
+
+    Attributes:
+        texts: for each column the text of each row.
+        scores: float32 (rows,); zeros where there are none.
+    """
+
+    texts: list[list[str]]
+    scores: np.ndarray
+
+    @property
+    def digest(self) -> str:
+        """Hash of all of it."""
+        text = json.dumps([self.texts, self.scores.tolist()])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class DistinctBatches(ShuffledBatches):
+    """Batches in which no text stands twice: one that did would be its own false negative.
+
+    Attributes:
+        texts: columns of texts.
+    """
+
+    texts: tuple[tuple[str, ...], ...] = ()
+
+    @lru_cache(maxsize=2)  # noqa: B019 - lives as long as the run
+    def order(self, epoch: int) -> list[np.ndarray]:
+        """Put each row into the first batch that has room and none of its texts.
+
+        What is left over in more batches than an epoch has is passed over until the next one.
+        """
+        rng = np.random.default_rng((self.seed, epoch))
+        open_batches: list[tuple[list[int], set[str]]] = []
+        full: list[list[int]] = []
+        for row in rng.permutation(self.count):
+            own = {column[row] for column in self.texts}
+            place = next((n for n, (_, seen) in enumerate(open_batches) if not own & seen), None)
+            if place is None:
+                place = len(open_batches)
+                open_batches.append(([], set()))
+            rows, seen = open_batches[place]
+            rows.append(int(row))
+            seen |= own
+            if len(rows) == self.batch_size:
+                full.append(open_batches.pop(place)[0])
+        left = sorted((rows for rows, _ in open_batches), key=len, reverse=True)
+        return [np.array(rows) for rows in (full + left)[: self.steps_per_epoch]]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def read_columns(path: Path, columns: Sequence[str], loss: str, max_score: float) -> Columns:
+    """Read the rows that a loss needs; one column alone pairs each text with itself (SimCSE).
+
+    Raises:
+        InputError: rows are bad, or there are too few columns; all bad rows are listed.
+    """
+    scored = loss in SCORED
+    least = 3 if scored or loss == "triplet" else 1
+    if len(columns) < least:
+        raise InputError(f"the loss {loss} needs {COLUMNS[loss]}, got {len(columns)} column(s)")
+    rows = read_table(path, columns)
+    values = [list(column) for column in zip(*(row.values for row in rows), strict=True)]
+    scores = np.zeros(len(rows), np.float32)
+    if scored:
+        lines = [row.line for row in rows]
+        scores = (as_scores(values.pop(), lines) / max_score).astype(np.float32)
+    return Columns(values * 2 if len(values) == 1 else values, scores)
