@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from bertfeat.ner.network import TaggerNetwork
 
 WEIGHTS = "tagger.safetensors"
-OWN_ENCODER = "encoder"
-"""Folder of the encoder that was fine-tuned together with the tagger, inside the tagger's."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Tagger:
         folder = Path(folder)
         settings = TaggerSettings.load(folder)
         if settings.encoder:
-            encoder = encoder or Encoder.load(encoder_name(folder, settings), **options)
+            encoder = encoder or Encoder.load(settings.encoder, **options)
             check_encoder(settings, encoder)
         load_keras(options.get("device", "auto"), options.get("threads"))
         from bertfeat.ner.network import TaggerNetwork
@@ -159,12 +157,6 @@ def as_sentence(item: Any, place: int) -> Sentence:
     raise InputError(
         f"texts[{place}] is {item!r:.60}, expected a string or a list of words that are not empty"
     )
-
-
-def encoder_name(folder: Path, settings: TaggerSettings) -> str:
-    """Return the name, or the folder, of a tagger's encoder."""
-    own = folder / OWN_ENCODER
-    return str(own) if settings.encoder == OWN_ENCODER and own.is_dir() else settings.encoder
 
 
 def check_encoder(settings: TaggerSettings, encoder: Encoder) -> None:

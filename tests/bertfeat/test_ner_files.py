@@ -8,6 +8,7 @@ import pytest
 from bertfeat.errors import InputError
 from bertfeat.ner.files import WRITERS, read_sentences, read_tagged, write_sentences
 from bertfeat.ner.sentences import Sentence, from_text, split_words
+from source_tree import ROOT
 
 
 @pytest.fixture
@@ -113,6 +114,15 @@ def test_what_is_written_is_read_again(file, tmp_path):
     assert json.loads(list(WRITERS["jsonl"](sentences))[1])["entities"] == [
         {"start": 2, "end": 4, "label": "LOC", "text": "北京"}
     ]
+
+
+def test_the_examples_are_tagged_sentences_of_both_languages():
+    folder = ROOT / "examples" / "ner"
+    train, dev = (read_tagged(folder / f"{name}.jsonl") for name in ("train", "dev"))
+    assert (len(train), len(dev)) == (300, 80)
+    for part in (train, dev):
+        assert {kind for s in part for _, _, kind in s.spans} == {"PER", "LOC", "ORG"}
+        assert 0.2 < sum("。" in s.text for s in part) / len(part) < 0.6
 
 
 @pytest.mark.data

@@ -108,7 +108,10 @@ def torch_losses(folder, batch, problem):
     return expected
 
 
-@pytest.mark.parametrize("problem", ["single", "regression", "multi"])
+@pytest.mark.parametrize(
+    "problem",
+    ["single", *(pytest.param(x, marks=pytest.mark.slow) for x in ("regression", "multi"))],
+)
 def test_twenty_losses_equal_transformers(tiny_bert, tmp_path, problem):
     pytest.importorskip("torch")
     pytest.importorskip("transformers")

@@ -73,7 +73,10 @@ def killed_after(step):
     return progress
 
 
-@pytest.mark.parametrize("options", [{}, {"accumulation": 2, "optimizer": "lamb"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, pytest.param({"accumulation": 2, "optimizer": "lamb"}, marks=pytest.mark.slow)],
+)
 def test_a_run_that_was_killed_ends_with_the_same_bits(make_model, tmp_path, options):
     from bertfeat_tools.training.loop import train
 

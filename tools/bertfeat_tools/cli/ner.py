@@ -192,10 +192,10 @@ def _features(options: dict[str, Any]) -> "Features":
     if options.get("characters"):
         return Features(None)
     encoder = load_encoder(options)
-    return Features(
-        encoder, options["model"], options.get("layers", "all"), options["word_pooling"],
-        options["context"],
-    )  # fmt: skip
+    is_folder = Path(options["model"]).is_dir()  # found again from wherever the tagger is loaded
+    name = str(encoder.folder.resolve()) if is_folder else options["model"]
+    layers = options.get("layers", "all")
+    return Features(encoder, name, layers, options["word_pooling"], options["context"])
 
 
 def _network(options: dict[str, Any], *others: str) -> dict[str, Any]:

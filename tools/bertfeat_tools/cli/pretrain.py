@@ -35,7 +35,11 @@ def read_config(ctx: click.Context, _: click.Parameter, value: Path | None) -> N
     unknown = [key for key in found if dashes(key) not in known]
     if unknown:
         raise click.BadParameter(f"{value}: unknown option(s) {', '.join(unknown)}")
-    values = {str(known[dashes(key)]): found[key] for key in found}
+    several = {p.name for p in ctx.command.params if getattr(p, "multiple", False)}
+    values: dict[str, Any] = {}
+    for key, given in found.items():
+        name = str(known[dashes(key)])
+        values[name] = [given] if name in several and not isinstance(given, list) else given
     ctx.default_map = {**(ctx.default_map or {}), **values}
 
 
