@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bertfeat.checkpoints.weight_files import write_safetensors
 from bertfeat.errors import InputError
 from bertfeat.ner import paths
 from bertfeat.ner.batching import MULTIPLE, Rows, emissions, network_inputs
-from bertfeat.ner.schemes import convert, to_spans
+from bertfeat.ner.schemes import convert
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.settings import TaggerSettings
 from bertfeat.tasks.tagger import WEIGHTS, weight_name
@@ -215,12 +215,3 @@ def character_table(sentences: Sequence[Sentence], least: int = 1) -> tuple[str,
         for word in sentence.words:
             counts[word] = counts.get(word, 0) + 1
     return tuple(sorted(word for word, count in counts.items() if count >= least))
-
-
-def count_entities(tags: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Return sentences, words and entities of tagged sentences."""
-    return {
-        "sentences": len(tags),
-        "words": sum(map(len, tags)),
-        "entities": sum(len(to_spans(t)) for t in tags),
-    }

@@ -106,8 +106,10 @@ def pretrain(
         save_bert(bert, source, corpora[0].tokenizer, folder / MODEL, id2label=None,
                   label2id=None, architectures=["BertForPreTraining"])  # fmt: skip
         (folder / MODEL / CARD).write_text(model_card(options, settings, folder / RUN), "utf-8")
-    last = read_curves(folder / RUN)[-1]
-    return result.scores or {k: v for k, v in last.items() if isinstance(v, float)}
+    lines = read_curves(folder / RUN)
+    scores = result.scores or {k: v for k, v in lines[-1].items() if isinstance(v, float)}
+    length = corpora[-1].description.get("options", {}).get("pairs", {}).get("max_seq_len", 128)
+    return {**scores, **throughput(lines, source.config, length)}
 
 
 def scratch(options: PretrainOptions, corpus: Corpus) -> ModelFolder:
@@ -140,6 +142,18 @@ class HeldOut:
         return {**means, "perplexity": math.exp(min(means["masked_lm_loss"], 50))}
 
 
+def throughput(
+    lines: Sequence[Mapping[str, Any]], config: EncoderConfig, length: int
+) -> dict[str, float]:
+    """Return tokens and floating-point operations of a second, medians over the noted steps."""
+    rates = [x["tokens"] / x["step_s"] for x in lines if x["kind"] == "train" and x["step_s"] > 0]
+    tokens = float(np.median(rates)) if rates else 0.0
+    return {
+        "tokens_s": round(tokens, 1),
+        "gflop_s": round(tokens * flops_per_token(config, length) / 1e9, 2),
+    }
+
+
 def flops_per_token(config: EncoderConfig, length: int) -> float:
     """Return the floating-point operations of a training step for one token (PaLM, appendix B).
 
@@ -150,13 +164,6 @@ def flops_per_token(config: EncoderConfig, length: int) -> float:
         4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
     )
     return 6.0 * dense + 12.0 * config.num_hidden_layers * config.hidden_size * length
-
-
-def unigram_entropy(counts: Mapping[int, int]) -> float:
-    """Return the entropy of tokens in nats: the loss of who knows how often each one occurs."""
-    values = np.array(list(counts.values()), float)
-    shares = values / values.sum()
-    return float(-(shares * np.log(shares)).sum())
 
 
 def model_card(options: PretrainOptions, settings: TrainSettings, folder: Path) -> str:
