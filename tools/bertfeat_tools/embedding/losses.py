@@ -102,8 +102,3 @@ LOSSES: dict[str, Loss] = {
     "triplet": triplet,
     "contrastive": contrastive,
 }
-COLUMNS = {"ranking": "anchor,positive[,negative …]", "symmetric-ranking": "anchor,positive",
-           "cosent": "text,text,score", "cosine": "text,text,score",
-           "triplet": "anchor,positive,negative", "contrastive": "text,text,label"}  # fmt: skip
-SCORED = ("cosent", "cosine", "contrastive")
-"""Losses whose last column is a number."""

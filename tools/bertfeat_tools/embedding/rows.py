@@ -10,10 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from bertfeat.errors import InputError
-from bertfeat_tools.embedding.losses import COLUMNS, SCORED
 from bertfeat_tools.scoring.lines import as_scores
 from bertfeat_tools.table import read_table
 from bertfeat_tools.training.batches import ShuffledBatches
+
+COLUMNS = {"ranking": "anchor,positive[,negative …]", "symmetric-ranking": "anchor,positive",
+           "cosent": "text,text,score", "cosine": "text,text,score",
+           "triplet": "anchor,positive,negative", "contrastive": "text,text,label"}  # fmt: skip
+SCORED = ("cosent", "cosine", "contrastive")
+"""Losses whose last column is a number."""
 
 
 @dataclass(frozen=True)

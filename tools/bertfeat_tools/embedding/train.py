@@ -11,7 +11,6 @@ import numpy as np
 from bertfeat.checkpoints import ModelFolder, SentenceModules, model_hash
 from bertfeat.errors import InputError
 from bertfeat.tokenization import Encoding, Tokenizer
-from bertfeat_tools.embedding.losses import LOSSES, matryoshka
 from bertfeat_tools.embedding.rows import Columns, DistinctBatches
 from bertfeat_tools.finetuning.classify import encoder_inputs
 from bertfeat_tools.scoring.lines import score_similarities
@@ -85,6 +84,7 @@ def train_embedding(
         progress: called after each update.
     """
     start(options.seed)
+    from bertfeat_tools.embedding.losses import LOSSES, matryoshka
     from bertfeat_tools.embedding.model import SentenceModel
     from bertfeat_tools.training.loop import train as run
 
