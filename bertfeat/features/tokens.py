@@ -129,11 +129,19 @@ def _long_pair(row: int) -> InputError:
     )
 
 
-def _stitched(group: list[Encoding], vectors: list[np.ndarray], stride: int) -> TokenFeatures:
-    """Join windows of one text: specials from the outer ends, each token once."""
+def window_cuts(group: Sequence[Encoding], stride: int) -> list[tuple[int, int, int]]:
+    """Choose where each token of a text in windows is taken from.
+
+    Args:
+        group: the windows of one text, in order.
+        stride: tokens that neighbouring windows share.
+
+    Returns:
+        (window, first token, last + 1) in the order of the text; the special tokens are those of
+        the outer ends.
+    """
     if len(group) == 1:
-        text = group[0]
-        return TokenFeatures(text.tokens, text.offsets, text.word_ids, vectors[0])
+        return [(0, 0, len(group[0].input_ids))]
     before = group[0].special_tokens_mask.index(0)
     after = group[0].special_tokens_mask[::-1].index(0)
     sizes = [len(window.input_ids) - before - after for window in group]
@@ -144,7 +152,15 @@ def _stitched(group: list[Encoding], vectors: list[np.ndarray], stride: int) -> 
         for number, start, stop in stitch(spans, spans[-1][1])
     ]
     last = len(group[-1].input_ids)
-    cuts = [(0, 0, before), *cuts, (len(group) - 1, last - after, last)]
+    return [(0, 0, before), *cuts, (len(group) - 1, last - after, last)]
+
+
+def _stitched(group: list[Encoding], vectors: list[np.ndarray], stride: int) -> TokenFeatures:
+    """Join windows of one text: specials from the outer ends, each token once."""
+    if len(group) == 1:
+        text = group[0]
+        return TokenFeatures(text.tokens, text.offsets, text.word_ids, vectors[0])
+    cuts = window_cuts(group, stride)
     joined = TokenFeatures([], [], [], np.concatenate([vectors[n][:, a:b] for n, a, b in cuts], 1))
     for number, start, stop in cuts:
         joined.tokens += group[number].tokens[start:stop]

@@ -9,6 +9,8 @@ from typing import Any
 from bertfeat.errors import CheckpointError, InputError
 
 FILE = "tagger.json"
+OWN_ENCODER = "./encoder"
+"""The encoder of a tagger that was trained together with it: a folder within the tagger's."""
 COMBINATIONS = ("concat", "sum", "mean", "weighted")
 RNNS = ("lstm", "gru", "none")
 
@@ -20,7 +22,8 @@ class TaggerSettings:
     Attributes:
         labels: every tag, ``O`` first.
         scheme: that of the tags.
-        encoder: name or folder of the encoder; ``""`` for a trainable character table.
+        encoder: name or folder of the encoder, or ``OWN_ENCODER``; ``""`` for a trainable character
+            table.
         encoder_hash: sha256 of its weights.
         layers: numbers of its layers.
         hidden_size: width of one layer, or of the character table.
@@ -58,6 +61,10 @@ class TaggerSettings:
                 raise InputError(f"{name}={getattr(self, name)!r} is none of {', '.join(known)}")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout={self.dropout} is not from 0 to below 1")
+
+    def encoder_in(self, folder: Path) -> str:
+        """Return where the encoder is found, the tagger's folder being `folder`."""
+        return str(folder / OWN_ENCODER) if self.encoder == OWN_ENCODER else self.encoder
 
     def save(self, folder: Path) -> None:
         """Write ``tagger.json``."""

@@ -14,13 +14,17 @@ from bertfeat.features.layers import resolve_layers
 from bertfeat.features.tokens import TokenFeatures
 from bertfeat.features.words import WORD_POOLINGS, Word, pool_words
 from bertfeat.ner.sentences import Sentence
+from bertfeat.ner.settings import TaggerSettings
 from bertfeat.ner.vector_store import VectorStore, store_folder
+from bertfeat.tokenization import Tokenizer
 
 CONTEXTS = ("none", "document")
 CHUNK = 256
 """Sentences that are computed, and written to the cache, together."""
 
 Progress = Callable[[int, int], None]
+InContext = tuple[tuple[str, ...], int, int]
+"""Words that are read together, and first and last + 1 of those that vectors are wanted of."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,17 @@ class FeatureOptions:
         for name, known in (("pooling", WORD_POOLINGS), ("context", CONTEXTS)):
             if getattr(self, name) not in known:
                 raise InputError(f"{name}={getattr(self, name)!r} is none of {', '.join(known)}")
+
+    @classmethod
+    def of_tagger(cls, settings: TaggerSettings) -> "FeatureOptions":
+        """Return those that a tagger was trained with."""
+        s = settings
+        return cls(s.layers, s.pooling, s.context, s.max_seq_len)
+
+    @property
+    def stride(self) -> int:
+        """Tokens that the windows of a long sentence share."""
+        return min(128, (self.max_seq_len - 2) // 2)
 
     @classmethod
     def of(
@@ -98,7 +113,7 @@ class WordVectors:
         Raises:
             RowErrors: the encoder withheld a sentence's vectors.
         """
-        items = self._in_context(sentences)
+        items = in_context(sentences, self.options, self.encoder.tokenizer)
         keys = [key_of(words, start, stop) for words, start, stop in items]
         found = {key: self._store.get(key) if self.cached else None for key in dict.fromkeys(keys)}
         missing = [key for key, vectors in found.items() if vectors is None]
@@ -121,41 +136,44 @@ class WordVectors:
         stored = self._store.get(key)  # None where the limit is smaller than one chunk
         return computed if stored is None else stored
 
-    def _compute(self, items: list[tuple[tuple[str, ...], int, int]]) -> Iterator[np.ndarray]:
+    def _compute(self, items: Sequence[InContext]) -> Iterator[np.ndarray]:
         words = [list(words) for words, _, _ in items]
         features = self.encoder.extract(
             words, layers=list(self.options.layers), long="window", return_errors=True,
-            stride=min(128, (self.options.max_seq_len - 2) // 2),
-            max_seq_len=self.options.max_seq_len,
+            stride=self.options.stride, max_seq_len=self.options.max_seq_len,
         )  # fmt: skip
         for place, ((_, start, stop), found) in enumerate(zip(items, features, strict=True)):
             if found.error is not None:
                 raise RowErrors({place: found.error}, None)
             yield word_rows(found, start, stop, self.options.pooling).astype(self.dtype)
 
-    def _in_context(self, sentences: Sequence[Sentence]) -> list[tuple[tuple[str, ...], int, int]]:
-        """Return for each sentence the words to be read, and where its own begin and end."""
-        if self.options.context == "none":
-            return [(s.words, 0, len(s.words)) for s in sentences]
-        sizes = [self._sizes(sentence.words) for sentence in sentences]
-        found = []
-        for start, stop in documents(sentences):
-            words = [word for s in sentences[start:stop] for word in s.words]
-            lengths = np.concatenate([np.zeros(0, int), *sizes[start:stop]])
-            at = 0
-            for sentence in sentences[start:stop]:
-                end = at + len(sentence.words)
-                first, last = surroundings(lengths, at, end, self.options.max_seq_len - 2)
-                found.append((tuple(words[first:last]), at - first, end - first))
-                at = end
-        return found
 
-    def _sizes(self, words: Sequence[str]) -> np.ndarray:
-        """Return the number of tokens of each word."""
-        if not words:
-            return np.zeros(0, int)
-        ids = self.encoder.tokenizer.encode(list(words)).word_ids
-        return np.bincount([word for word in ids if word is not None], minlength=len(words))
+def in_context(
+    sentences: Sequence[Sentence], options: FeatureOptions, tokenizer: Tokenizer
+) -> list[InContext]:
+    """Return for each sentence the words to be read, and where its own begin and end."""
+    if options.context == "none":
+        return [(s.words, 0, len(s.words)) for s in sentences]
+    sizes = [_sizes(sentence.words, tokenizer) for sentence in sentences]
+    found = []
+    for start, stop in documents(sentences):
+        words = [word for s in sentences[start:stop] for word in s.words]
+        lengths = np.concatenate([np.zeros(0, int), *sizes[start:stop]])
+        at = 0
+        for sentence in sentences[start:stop]:
+            end = at + len(sentence.words)
+            first, last = surroundings(lengths, at, end, options.max_seq_len - 2)
+            found.append((tuple(words[first:last]), at - first, end - first))
+            at = end
+    return found
+
+
+def _sizes(words: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
+    """Return the number of tokens of each word."""
+    if not words:
+        return np.zeros(0, int)
+    ids = tokenizer.encode(list(words)).word_ids
+    return np.bincount([word for word in ids if word is not None], minlength=len(words))
 
 
 def surroundings(lengths: np.ndarray, start: int, stop: int, room: int) -> tuple[int, int]:
@@ -197,16 +215,22 @@ def documents(sentences: Sequence[Sentence]) -> Iterator[tuple[int, int]]:
 def word_rows(features: TokenFeatures, start: int, stop: int, pooling: str) -> np.ndarray:
     """Return the vectors of words ``start … stop - 1``, float32 (words, layers, hidden)."""
     layers, _, hidden = features.vectors.shape
-    tokens: dict[int, list[int]] = {}
-    for place, word in enumerate(features.word_ids):
-        if word is not None and start <= word < stop:
-            tokens.setdefault(word, []).append(place)
+    tokens = word_tokens(features.word_ids, start, stop)
     words = [Word(places[0], places[-1] + 1, 0, 0) for places in tokens.values()]
     rows = np.zeros((stop - start, layers, hidden), np.float32)
     if words:
         pooled = pool_words(features.vectors, words, pooling)  # (layers, words, hidden)
         rows[[word - start for word in tokens]] = pooled.swapaxes(0, 1)
     return rows
+
+
+def word_tokens(word_ids: Sequence[int | None], start: int, stop: int) -> dict[int, list[int]]:
+    """Return the places of the tokens of the words ``start … stop - 1`` that have any."""
+    found: dict[int, list[int]] = {}
+    for place, word in enumerate(word_ids):
+        if word is not None and start <= word < stop:
+            found.setdefault(word, []).append(place)
+    return found
 
 
 def key_of(words: Sequence[str], start: int, stop: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from bertfeat.checkpoints.weight_files import read_safetensors
 from bertfeat.engine.backend import load_keras
 from bertfeat.errors import CheckpointError, ConfigError, InputError
 from bertfeat.ner import paths
-from bertfeat.ner.batching import Rows, character_rows, emissions
+from bertfeat.ner.batching import Rows, character_rows, emissions, network_inputs
 from bertfeat.ner.schemes import to_spans
 from bertfeat.ner.sentences import Sentence, from_text
 from bertfeat.ner.settings import TaggerSettings
@@ -44,7 +44,7 @@ class Entity:
 
 
 class Tagger:
-    """A trained tagger with its frozen encoder; made by :meth:`load`.
+    """A trained tagger with its encoder; made by :meth:`load`.
 
     Attributes:
         settings: labels, features and network.
@@ -72,7 +72,7 @@ class Tagger:
         folder = Path(folder)
         settings = TaggerSettings.load(folder)
         if settings.encoder:
-            encoder = encoder or Encoder.load(settings.encoder, **options)
+            encoder = encoder or Encoder.load(settings.encoder_in(folder), **options)
             check_encoder(settings, encoder)
         load_keras(options.get("device", "auto"), options.get("threads"))
         from bertfeat.ner.network import TaggerNetwork
@@ -117,8 +117,7 @@ class Tagger:
     def word_vectors(self) -> WordVectors:
         """What computes the features; nothing is kept on disk."""
         assert self.encoder is not None
-        s = self.settings
-        options = FeatureOptions(s.layers, s.pooling, s.context, s.max_seq_len)
+        options = FeatureOptions.of_tagger(self.settings)
         return WordVectors(self.encoder, options, "float32", cached=False)
 
     def rows(self, sentences: Sequence[Sentence]) -> Rows:
@@ -134,8 +133,8 @@ class Tagger:
         filled = [number for number, s in enumerate(sentences) if s.words]
         rows = self.rows([sentences[number] for number in filled])
         scores, labels = self.network.path_scores(), self.settings.labels
-        predict = self.network.predict_on_batch
-        for numbers, found, mask in emissions(self.settings, predict, rows):
+        inputs, predict = partial(network_inputs, self.settings), self.network.predict_on_batch
+        for numbers, found, mask in emissions(inputs, predict, rows):
             best = paths.viterbi(found, mask, scores)
             chances = paths.marginals(found, mask, scores)
             for place, number in enumerate(numbers):

@@ -1,4 +1,4 @@
-"""``bertfeat ner``: train taggers on frozen features, use and score them, redo a paper's table."""
+"""``bertfeat ner``: train taggers, use and score them, redo a paper's table."""
 
 import json
 import shutil
@@ -17,6 +17,7 @@ from bertfeat_tools.cli.steps import step_bar
 if TYPE_CHECKING:
     from bertfeat_tools.ner.job import Features
 
+OF_THE_APPROACH = "{}; {} with --fine-tune-encoder"
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FORMAT = click.option(
@@ -60,29 +61,42 @@ NETWORK = (
                  help="Train the CRF among the scheme's allowed paths only."),
 )  # fmt: skip
 TRAINING = (
-    click.option("--epochs", type=click.IntRange(1), default=30, help="At most."),
+    click.option("--epochs", type=click.IntRange(1), show_default=OF_THE_APPROACH.format(30, 5),
+                 help="At most."),
     click.option("--patience", type=click.IntRange(0), default=5,
                  help="Epochs without a better entity F1 until it ends; 0 = never."),
     click.option("--batch-size", type=click.IntRange(1), default=32, help="Sentences."),
     click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3,
-                 help="The highest; it falls to 0."),
+                 help="The highest of the network; it falls to 0."),
+    click.option("--warmup", type=click.FloatRange(0), show_default=OF_THE_APPROACH.format(0, 0.1),
+                 help="Updates of linear warm-up; below 1 a fraction of all."),
+    click.option("--weight-decay", type=click.FloatRange(0),
+                 show_default=OF_THE_APPROACH.format(0, 0.01),
+                 help="Of all weights but biases and normalizations."),
+)  # fmt: skip
+FINE_TUNING = (
+    click.option("--fine-tune-encoder", is_flag=True,
+                 help="Train the encoder too; the tagger's folder then holds its own."),
+    click.option("--encoder-learning-rate", type=click.FloatRange(0, min_open=True), default=3e-5,
+                 help="The encoder's highest, with --fine-tune-encoder."),
 )  # fmt: skip
 
 
 @click.group(context_settings=CONTEXT)
 def ner() -> None:
-    """Tag named entities with a BiLSTM-CRF on frozen features."""
+    """Tag named entities with a BiLSTM-CRF on an encoder, frozen or trained with it."""
 
 
 @ner.command(context_settings=CONTEXT)
 @with_options(
     DATA, FEATURES,
-    click.option("--layers", default="-4:", help="0 = embeddings … N = last, -1 = last."),
+    click.option("--layers", show_default=OF_THE_APPROACH.format("-4:", "-1"),
+                 help="0 = embeddings … N = last, -1 = last."),
     click.option("--combine", type=click.Choice(["concat", "sum", "mean", "weighted"]),
                  default="concat", help="How layers become one; weighted is learned."),
     click.option("--characters", is_flag=True,
                  help="No encoder: a trainable table of the training file's words or characters."),
-    NETWORK, TRAINING,
+    FINE_TUNING, NETWORK, TRAINING,
     click.option("--seeds", type=click.IntRange(1), default=1,
                  help="Runs, with seeds from --seed on; the best one's tagger is kept."),
     RUN,
@@ -101,10 +115,10 @@ def train(**options: Any) -> None:
         result = train_seeds(
             settings, data, _training(options), output, range(seed, seed + options["seeds"]),
             lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
+            approach=features.approach,
         )  # fmt: skip
     best = output / f"seed-{best_seed(result)}" / "tagger"
-    for path in best.iterdir():
-        shutil.copyfile(path, output / path.name)
+    shutil.copytree(best, output, dirs_exist_ok=True)
     (output / "result.json").write_text(json.dumps(result) + "\n", "utf-8")
     click.echo(json.dumps(result))
 
@@ -189,13 +203,19 @@ def repro(**options: Any) -> None:
 def _features(options: dict[str, Any]) -> "Features":
     from bertfeat_tools.ner.job import Features
 
+    fine_tuned = options.get("fine_tune_encoder", False)
     if options.get("characters"):
+        if fine_tuned:
+            raise click.UsageError("--characters has no encoder that --fine-tune-encoder may train")
         return Features(None)
-    encoder = load_encoder(options)
+    encoder = load_encoder(options, **{"precision": "float32"} if fine_tuned else {})
     is_folder = Path(options["model"]).is_dir()  # found again from wherever the tagger is loaded
     name = str(encoder.folder.resolve()) if is_folder else options["model"]
-    layers = options.get("layers", "all")
-    return Features(encoder, name, layers, options["word_pooling"], options["context"])
+    layers = options.get("layers") or ("-1" if fine_tuned else "-4:")
+    rate = options["encoder_learning_rate"] if fine_tuned else None
+    return Features(
+        encoder, name, layers, options["word_pooling"], options["context"], rate
+    )  # fmt: skip
 
 
 def _network(options: dict[str, Any], *others: str) -> dict[str, Any]:
@@ -205,10 +225,13 @@ def _network(options: dict[str, Any], *others: str) -> dict[str, Any]:
 
 
 def _training(options: dict[str, Any]) -> Any:
-    from bertfeat_tools.ner.train import NerTraining
+    from bertfeat_tools.ner.train import FINE_TUNING_DEFAULTS, NerTraining
 
-    known = {f.name for f in fields(NerTraining)} - {"precision"}
-    return NerTraining(**{name: options[name] for name in known if name in options})
+    known = {f.name for f in fields(NerTraining)}
+    given = {name: options[name] for name in known if options.get(name) is not None}
+    if options.get("fine_tune_encoder"):
+        return NerTraining(**FINE_TUNING_DEFAULTS | given)
+    return NerTraining(**{name: value for name, value in given.items() if name != "precision"})
 
 
 def _load(tagger: Path, options: dict[str, Any]) -> Any:

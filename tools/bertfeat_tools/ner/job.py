@@ -3,26 +3,30 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bertfeat.api import Encoder
-from bertfeat.ner.batching import Rows, character_rows
+from bertfeat.ner.batching import character_rows
 from bertfeat.ner.schemes import detect_scheme, labels_of
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.settings import FILE, TaggerSettings
 from bertfeat.ner.word_vectors import FeatureOptions, Progress, WordVectors
+from bertfeat_tools.ner.approaches import Approach, FineTuning
+from bertfeat_tools.ner.token_rows import token_rows
 from bertfeat_tools.ner.train import (
+    FEATURE_BASED,
     NerTraining,
     Tagged,
     character_table,
     check_types,
-    save_tagger,
     tagged,
     train_tagger,
     types_of,
 )
 from bertfeat_tools.scoring.bootstrap import mean_and_sd
+from bertfeat_tools.training.encoder import open_folder
 
 RUN, RESULT = "training", "result.json"
 
@@ -32,10 +36,11 @@ class Features:
     """Where a tagger's features come from.
 
     Attributes:
-        encoder: frozen; None for a trainable character table.
+        encoder: None for a trainable character table.
         name: how the encoder is found again.
         layers: as ``Encoder.encode`` takes them.
         pooling, context: see :class:`FeatureOptions`.
+        encoder_learning_rate: None = the encoder is frozen, else it is trained at this rate.
     """
 
     encoder: Encoder | None
@@ -43,6 +48,18 @@ class Features:
     layers: Any = "-4:"
     pooling: str = "first"
     context: str = "none"
+    encoder_learning_rate: float | None = None
+
+    @cached_property
+    def approach(self) -> Approach:
+        """What the tagger is trained on.
+
+        Raises:
+            CheckpointError: the encoder cannot be trained.
+        """
+        if self.encoder is None or self.encoder_learning_rate is None:
+            return FEATURE_BASED
+        return FineTuning(*open_folder(self.encoder.folder), self.encoder_learning_rate)
 
     def word_vectors(self) -> WordVectors:
         """Return what computes them, kept on disk."""
@@ -73,10 +90,13 @@ class Features:
     def rows(
         self, settings: TaggerSettings, sentences: Sequence[Sentence],
         progress: Progress | None = None,
-    ) -> Rows:  # fmt: skip
+    ) -> Sequence[Any]:  # fmt: skip
         """Return what the network reads of sentences."""
         if self.encoder is None:
             return character_rows(settings, [s.words for s in sentences])
+        if self.encoder_learning_rate is not None:
+            options = FeatureOptions.of_tagger(settings)
+            return token_rows(sentences, options, self.encoder.tokenizer)
         return self.word_vectors()(sentences, progress)
 
 
@@ -96,7 +116,7 @@ def data_for(
 
 def train_seeds(
     settings: TaggerSettings, data: Sequence[Tagged], training: NerTraining, folder: Path,
-    seeds: Sequence[int], progress: Any = None,
+    seeds: Sequence[int], progress: Any = None, *, approach: Approach = FEATURE_BASED,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a tagger for each seed; the best by entity F1 becomes `folder`'s tagger.
 
@@ -109,6 +129,7 @@ def train_seeds(
         folder: gets a folder for each seed, ``tagger/`` and ``result.json``.
         seeds: of weights, dropout and order.
         progress: called after each update.
+        approach: on frozen features, or with the encoder.
 
     Returns:
         The scores of each seed, their means and deviations, and learned layer weights.
@@ -117,21 +138,22 @@ def train_seeds(
     for seed in seeds:
         place = folder / f"seed-{seed}"
         if not (place / RESULT).is_file():
-            train_one(settings, data, replace(training, seed=seed), place, progress)
+            own = replace(training, seed=seed)
+            train_one(settings, data, own, place, progress, approach=approach)
         runs.append({"seed": seed, **json.loads((place / RESULT).read_text("utf-8"))})
     return {"runs": runs, **_summary(runs)}
 
 
 def train_one(
     settings: TaggerSettings, data: Sequence[Tagged], training: NerTraining, folder: Path,
-    progress: Any = None, *, pick: Any = None,
+    progress: Any = None, *, approach: Approach = FEATURE_BASED,
 ) -> None:  # fmt: skip
     """Train one tagger; the folder gets ``tagger/`` and, last of all, ``result.json``."""
     network, result = train_tagger(
-        settings, data[0], data[1], training, folder / RUN, pick=pick, progress=progress
+        settings, data[0], data[1], training, folder / RUN, approach=approach, progress=progress
     )
     if not (folder / "tagger" / FILE).is_file():
-        save_tagger(network, settings, folder / "tagger")
+        approach.save(network, settings, folder / "tagger")
     found: dict[str, Any] = {
         **result.scores, "best_step": result.best_step, "train_s": round(result.train_s, 2),
     }  # fmt: skip

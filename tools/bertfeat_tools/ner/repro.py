@@ -15,6 +15,7 @@ import numpy as np
 
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.settings import TaggerSettings
+from bertfeat_tools.ner.approaches import FeatureBased
 from bertfeat_tools.ner.job import RESULT, Features, data_for, train_one
 from bertfeat_tools.ner.train import NerTraining
 from bertfeat_tools.scoring.bootstrap import mean_and_sd
@@ -147,6 +148,7 @@ def _train(cell: Cell, data: Any, training: NerTraining, show: Any) -> None:
         return row[:, cell.columns]
 
     train_one(
-        cell.settings, data, replace(training, seed=cell.seed), cell.folder, pick=pick,
+        cell.settings, data, replace(training, seed=cell.seed), cell.folder,
+        approach=FeatureBased(pick),
         progress=lambda step, steps, values: show(f"{cell.row}, seed {cell.seed}", step, steps),
     )  # fmt: skip

@@ -4,30 +4,35 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bertfeat.checkpoints.folder_files import new_folder
-from bertfeat.checkpoints.weight_files import write_safetensors
 from bertfeat.errors import InputError
 from bertfeat.ner import paths
-from bertfeat.ner.batching import MULTIPLE, Rows, emissions, network_inputs
+from bertfeat.ner.batching import MULTIPLE, emissions
 from bertfeat.ner.schemes import convert
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.settings import TaggerSettings
-from bertfeat.tasks.tagger import WEIGHTS, weight_name
+from bertfeat_tools.ner.approaches import Approach, FeatureBased
 from bertfeat_tools.scoring.chunks import score_chunks
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
-from bertfeat_tools.training.encoder import POLICIES, start
+from bertfeat_tools.training.encoder import start
 from bertfeat_tools.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from bertfeat.ner.network import TaggerNetwork
     from bertfeat_tools.training.loop import Progress, TrainResult
 
-Pick = Callable[[np.ndarray], np.ndarray]
+FEATURE_BASED = FeatureBased()
+FINE_TUNING_DEFAULTS: dict[str, Any] = {
+    "epochs": 5,
+    "warmup": 0.1,
+    "weight_decay": 0.01,
+    "clip": 1.0,
+}
+"""How a tagger is trained together with its encoder unless told otherwise, after BERT's recipe."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,12 @@ class Tagged:
     """Sentences with what the network reads of them.
 
     Attributes:
-        rows: float (words, L, H) or int (words,) of each sentence.
+        rows: float (words, L, H), int (words,) or :class:`TokenRow` of each sentence.
         tags: of each sentence, in the tagger's scheme.
         digest: hash of words and tags.
     """
 
-    rows: Rows
+    rows: Sequence[Any]
     tags: list[list[str]]
     digest: str
 
@@ -53,7 +58,7 @@ class NerTraining:
         epochs: at most.
         batch_size: sentences.
         patience: epochs without a better entity F1 after which training ends; 0 = never.
-        learning_rate, optimizer, warmup, weight_decay, precision, seed: of the loop.
+        learning_rate, optimizer, warmup, weight_decay, clip, precision, seed: of the loop.
     """
 
     epochs: int = 30
@@ -63,21 +68,24 @@ class NerTraining:
     optimizer: str = "adamw"
     warmup: float = 0.0
     weight_decay: float = 0.0
+    clip: float = 5.0
     precision: str = "float32"
     seed: int = 0
 
-    def settings(self, steps_per_epoch: int) -> TrainSettings:
+    def settings(
+        self, steps_per_epoch: int, rates: Callable[[str], float] | None = None
+    ) -> TrainSettings:
         """Return what the loop is told."""
         return TrainSettings(
             steps=self.epochs * steps_per_epoch, learning_rate=self.learning_rate,
             optimizer=self.optimizer, warmup=self.warmup, weight_decay=self.weight_decay,
-            schedule="linear", clip=5.0, precision=self.precision, seed=self.seed,
+            schedule="linear", clip=self.clip, precision=self.precision, seed=self.seed,
             save_every=steps_per_epoch, evaluate_every=steps_per_epoch, metric="f1",
-            patience=self.patience,
+            patience=self.patience, rates=rates,
         )  # fmt: skip
 
 
-def tagged(sentences: Sequence[Sentence], rows: Rows, scheme: str) -> Tagged:
+def tagged(sentences: Sequence[Sentence], rows: Sequence[Any], scheme: str) -> Tagged:
     """Put sentences and their features together, tags in the tagger's scheme."""
     tags = [convert(s.tags or (), scheme) for s in sentences]
     words = json.dumps([[s.words, t] for s, t in zip(sentences, tags, strict=True)])
@@ -113,9 +121,9 @@ def train_tagger(
     training: NerTraining,
     folder: Path,
     *,
-    pick: Pick | None = None,
+    approach: Approach = FEATURE_BASED,
     progress: "Progress | None" = None,
-) -> tuple["TaggerNetwork", "TrainResult"]:
+) -> tuple[Any, "TrainResult"]:
     """Train a network; a run in the same folder that was interrupted goes on.
 
     Args:
@@ -124,29 +132,26 @@ def train_tagger(
         dev: what decides when it has learned enough.
         training: how.
         folder: of the run (see ``bertfeat_tools.training.loop``).
-        pick: takes from a row of features what the network reads.
+        approach: on frozen features, or with the encoder.
         progress: called after each update.
 
     Returns:
         The network with its best weights, and the scores of these.
     """
     start(training.seed)
-    import keras
-
-    from bertfeat.ner.network import TaggerNetwork
     from bertfeat_tools.ner.training_model import TaggerTraining
     from bertfeat_tools.training.loop import train as run
 
-    policy = keras.dtype_policies.DTypePolicy(POLICIES[training.precision])
-    network = TaggerNetwork(settings, policy)
-    lengths = np.array([-(-len(row) // MULTIPLE) for row in train.rows])
-    collate = Collate(settings, train, pick or (lambda row: row))
+    lengths = np.array([-(-approach.size(row) // MULTIPLE) for row in train.rows])
+    collate = Collate(settings, train, approach)
     batches = ShuffledBatches(len(train.rows), training.batch_size, training.seed, collate, lengths)
-    judge = Judge(settings, dev, pick or (lambda row: row))
+    told = training.settings(batches.steps_per_epoch, approach.rates(training.learning_rate))
+    network = approach.network(settings, training.precision)
+    judge = Judge(settings, dev, approach)
     facts = {"train": train.digest, "dev": dev.digest, "tagger": settings.to_dict()}
     result = run(
-        TaggerTraining(network), batches, training.settings(batches.steps_per_epoch), folder,
-        evaluate=lambda model: judge(model.network), progress=progress, facts=facts,
+        TaggerTraining(network), batches, told, folder, evaluate=lambda model: judge(model.network),
+        progress=progress, facts=facts,
     )  # fmt: skip
     return network, result
 
@@ -157,12 +162,12 @@ class Collate:
 
     settings: TaggerSettings
     data: Tagged
-    pick: Pick
+    approach: Approach
 
     def __call__(self, numbers: np.ndarray) -> Batch:
         """Return inputs and ``tags`` int32 (B, S)."""
-        rows = [self.pick(self.data.rows[number]) for number in numbers]
-        batch = network_inputs(self.settings, rows)
+        rows = [self.data.rows[number] for number in numbers]
+        batch = self.approach.inputs(self.settings, rows)
         places = {label: place for place, label in enumerate(self.settings.labels)}
         tags = np.zeros(batch["mask"].shape, np.int32)
         for place, number in enumerate(numbers):
@@ -177,35 +182,25 @@ class Judge:
 
     settings: TaggerSettings
     data: Tagged
-    pick: Pick
+    approach: Approach
 
-    def __call__(self, network: "TaggerNetwork") -> dict[str, float]:
+    def __call__(self, network: Any) -> dict[str, float]:
         """Return entity precision, recall and F1."""
         whole = score_chunks(self.data.tags, self.predict(network))[""]
         return {"f1": whole.f1, "precision": whole.precision, "recall": whole.recall}
 
-    def predict(self, network: "TaggerNetwork") -> list[list[str]]:
+    def predict(self, network: Any) -> list[list[str]]:
         """Return the likeliest tags of each sentence."""
-        rows = [self.pick(row) for row in self.data.rows]
+        inputs, rows = partial(self.approach.inputs, self.settings), self.data.rows
         scores, labels = network.path_scores(), self.settings.labels
         found: list[list[str]] = [[] for _ in rows]
-        for numbers, values, mask in emissions(self.settings, network.predict_on_batch, rows):
+        for numbers, values, mask in emissions(
+            inputs, network.predict_on_batch, rows, self.approach.size
+        ):
             best = paths.viterbi(values, mask, scores)
             for place, number in enumerate(numbers):
                 found[number] = [labels[tag] for tag in best[place][mask[place]]]
         return found
-
-
-def save_tagger(network: "TaggerNetwork", settings: TaggerSettings, target: Path) -> None:
-    """Write a tagger's folder, whole or not at all.
-
-    Raises:
-        CheckpointError: it exists, or cannot be written.
-    """
-    with new_folder(target) as folder:
-        settings.save(folder)
-        tensors = {weight_name(w): np.asarray(w.value, order="C") for w in network.weights}
-        write_safetensors(folder / WEIGHTS, tensors)
 
 
 def character_table(sentences: Sequence[Sentence], least: int = 1) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bertfeat.checkpoints import ModelFolder, read, resolve, write
 from bertfeat.engine.backend import load_keras
+from bertfeat.errors import CheckpointError
 from bertfeat.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ def open_folder(model: str | Path, *, offline: bool = False) -> tuple[ModelFolde
         ModelNotFound, CheckpointError, ConfigError, VocabularyError: as their names say.
     """
     folder = read(resolve(str(model), offline=offline))
+    if folder.format == "lite":
+        raise CheckpointError(
+            f"{folder.folder} is a lite folder, whose weights cannot be trained; start from the "
+            "model that it was made from"
+        )
     return folder, Tokenizer.from_folder(folder.tokenizer_folder)
 
 
