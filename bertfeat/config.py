@@ -18,7 +18,6 @@ REQUIRED = (
 FIXED: dict[str, tuple[Any, ...]] = {
     "model_type": ("bert",),
     "position_embedding_type": ("absolute",),
-    "is_decoder": (False,),
     "is_encoder_decoder": (False,),
     "add_cross_attention": (False,),
     "pruned_heads": ({}, None),
@@ -28,7 +27,10 @@ FIXED: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """Sizes and constants of a BERT encoder, named as in ``config.json``."""
+    """Sizes and constants of a BERT encoder, named as in ``config.json``.
+
+    With ``is_decoder`` a token attends to none that follows it.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -43,6 +45,7 @@ class EncoderConfig:
     attention_probs_dropout_prob: float = 0.1
     initializer_range: float = 0.02
     pad_token_id: int = 0
+    is_decoder: bool = False
 
     def __post_init__(self) -> None:
         _raise_if(self._problems(), "the encoder's configuration")
@@ -114,6 +117,8 @@ def _is_count(value: Any) -> bool:
 def _wrong_number(key: str, value: Any) -> str:
     if key in ("hidden_act", "initializer_range"):
         return ""
+    if key == "is_decoder":
+        return "" if isinstance(value, bool) else f"{key}={value!r} is neither true nor false"
     if key == "pad_token_id":
         return "" if isinstance(value, int) and value >= 0 else f"{key}={value!r} is no token id"
     if key.endswith(("_prob", "_eps")):

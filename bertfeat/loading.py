@@ -157,7 +157,10 @@ class Parts:
         return made(choice.precision), choice
 
     def _floating_runtime(self, precision: str, accelerated: bool) -> Runtime:
-        if runs_under_litert(self.options.engine, precision, accelerated):
+        engine = self.options.engine
+        if engine == "auto" and self.model.config.is_decoder:
+            engine = "keras"  # the lite graph has no causal attention
+        if runs_under_litert(engine, precision, accelerated):
             return self._litert_runtime()
         return self._keras_runtime(precision)
 

@@ -126,6 +126,8 @@ def losses(model: ModelFolder) -> list[str]:
         lost.append(f"layer_norm_eps {config.layer_norm_eps} (Google's code takes 1e-12)")
     if config.hidden_act not in ACTIVATIONS:
         lost.append(f"hidden_act {config.hidden_act} (Google's code knows {known})")
+    if config.is_decoder:
+        lost.append("is_decoder (Google's code attends both ways)")
     if "classifier/kernel" in model.tensors:
         lost += _classifier_losses(model.raw_config)
     return lost

@@ -88,7 +88,7 @@ class Bert(keras.Model):
             if name in wanted:
                 found[wanted[name]] = tensor
 
-        bias = attention_bias(inputs["attention_mask"])
+        bias = attention_bias(inputs["attention_mask"], causal=self.config.is_decoder)
         hidden = self.embeddings(inputs, record=record, training=training)
         hidden = ops.reshape(hidden, (-1, self.config.hidden_size))  # (R·S, H)
         record("hidden_states.0", by_text(hidden, inputs))
@@ -146,9 +146,17 @@ class Bert(keras.Model):
         return cls(EncoderConfig(**values.pop("config")), **values)
 
 
-def attention_bias(attention_mask: Tensor) -> Tensor:
-    """Return what is added to the scores, float32 (R, 1, S, S): 0 within a text, else -1e9."""
+def attention_bias(attention_mask: Tensor, *, causal: bool = False) -> Tensor:
+    """Return what is added to the scores, float32 (R, 1, S, S): 0 within a text, else -1e9.
+
+    Args:
+        attention_mask: int32 (R, S), the number of each token's text.
+        causal: whether what follows a token is hidden from it too.
+    """
     other = attention_mask[:, None, :, None] != attention_mask[:, None, None, :]
+    if causal:
+        places = ops.arange(ops.shape(attention_mask)[1])
+        other = ops.logical_or(other, places[None, None, :, None] < places)
     return ops.cast(other, "float32") * -1e9
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from bertfeat.config import EncoderConfig
 from bertfeat.engine.lite_file import LiteFile, Tensor
+from bertfeat.errors import ConfigError
 
 Tensors = Mapping[str, np.ndarray]
 FAR = 1e4
@@ -37,11 +38,18 @@ class LiteGraph:
         tensors: the encoder's weights under their canonical names.
         smoothing: for each normalization, factors (H,) of the channels that the dense layer behind
             it reads; its weights are made int8.  None writes float32.
+
+    Raises:
+        ConfigError: the encoder attends from left to right.
     """
 
     def __init__(
         self, config: EncoderConfig, tensors: Tensors, smoothing: Tensors | None = None
     ) -> None:
+        if config.is_decoder:
+            raise ConfigError(
+                "is_decoder=True: LiteRT attends both ways only; load the model with engine='keras'"
+            )
         self.config, self.tensors, self.smoothing = config, tensors, smoothing
         self.file = LiteFile()
         self.states: list[Tensor] = []

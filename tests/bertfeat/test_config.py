@@ -30,7 +30,8 @@ def test_every_problem_is_in_one_error():
         "num_attention_heads": 3,
         "hidden_act": "mish",
         "position_embedding_type": "relative_key",
-        "is_decoder": True,
+        "is_decoder": 1,
+        "add_cross_attention": True,
         "layer_norm_eps": "small",
     }
     del raw["vocab_size"]
@@ -40,7 +41,8 @@ def test_every_problem_is_in_one_error():
     for part in (
         "model/config.json", "vocab_size is missing",
         "num_attention_heads=3 does not divide hidden_size=10",
-        "hidden_act='mish'", "relative_key", "is_decoder=True", "layer_norm_eps='small'",
+        "hidden_act='mish'", "relative_key", "is_decoder=1",
+        "add_cross_attention=True", "layer_norm_eps='small'",
     ):  # fmt: skip
         assert part in message
 

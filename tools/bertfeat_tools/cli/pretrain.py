@@ -148,6 +148,8 @@ def data(corpus: tuple[Path, ...], output: Path, field: str, **o: Any) -> None:
     click.option("--max-positions", type=click.IntRange(8), default=512, help="Longest row."),
     click.option("--objective", type=click.Choice(["nsp", "sop", "none"]), default="nsp",
                  help="Whether the pair's label is learned."),
+    click.option("--left-to-right", is_flag=True,
+                 help="Ablation: predict each token from those before; --objective none."),
     click.option("--optimizer", type=click.Choice(["google", "adamw", "lamb"]), default="google",
                  help="google = AdamW without bias correction."),
     click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-4,

@@ -24,9 +24,11 @@ class Corpus:
 
     Attributes:
         folder: with ``*.tfrecord`` files; ``data.json`` and the tokenizer's files if made here.
+        left_to_right: each token is predicted from those before it, unmasked.
     """
 
     folder: Path
+    left_to_right: bool = False
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -64,7 +66,7 @@ class Corpus:
         if options.get("dynamic"):
             known = {f.name: options["masking"][f.name] for f in fields(Masking)}
             masking = DynamicMasking(Masking(**known), self.tokenizer)
-        return Collate(records, masking, seed)
+        return Collate(records, masking, seed, self.left_to_right)
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Collate:
     records: RecordFiles
     masking: DynamicMasking | None
     seed: int
+    left_to_right: bool = False
 
     def __call__(self, numbers: np.ndarray) -> Batch:
         """Return the encoder's inputs with ``masked_positions``, ``masked_ids`` and weights."""
@@ -124,7 +127,25 @@ class Collate:
         }
         if "next_sentence_labels" in stacked:
             batch["next_sentence_labels"] = stacked["next_sentence_labels"][:, 0]
-        return batch
+        return next_tokens(batch) if self.left_to_right else batch
+
+
+def next_tokens(batch: Batch) -> Batch:
+    """Turn a masked batch into one that predicts each token from those before it.
+
+    So the model "LTR & No NSP" of the paper is trained (Devlin et al. 2019, 5.1).
+    """
+    ids, mask = batch["input_ids"].copy(), batch["attention_mask"]
+    rows, columns = np.nonzero(batch["masked_weights"])
+    ids[rows, batch["masked_positions"][rows, columns]] = batch["masked_ids"][rows, columns]
+    places = np.arange(ids.shape[1] - 1, dtype=np.int32)
+    return {
+        **batch,
+        "input_ids": ids,
+        "masked_positions": np.tile(places, (len(ids), 1)),
+        "masked_ids": ids[:, 1:],
+        "masked_weights": mask[:, 1:].astype(np.float32),
+    }
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,15 @@ class Pretraining(TrainingModel):
         total = ops.sum(weights) + 1e-5
         right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), labels.dtype), labels)
         right = ops.cast(right, "float32") * weights
+        scalars = {
+            "masked_lm_loss": ops.sum(losses * weights) / total,
+            "masked_lm_accuracy": ops.sum(right) / total,
+            "tokens": ops.sum(ops.cast(batch["attention_mask"], "float32")),
+        }
+        return scalars if self.bert.config.is_decoder else scalars | self._kinds(right, batch)
+
+    def _kinds(self, right: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        labels, weights = batch["masked_ids"], ops.cast(batch["masked_weights"], "float32")
         seen = ops.take_along_axis(batch["input_ids"], batch["masked_positions"], axis=1)
         is_mask, is_same = ops.equal(seen, self.mask_id), ops.equal(seen, labels)
         kinds = {
@@ -52,15 +61,11 @@ class Pretraining(TrainingModel):
             "same": ops.logical_and(ops.logical_not(is_mask), is_same),
             "random": ops.logical_not(ops.logical_or(is_mask, is_same)),
         }
-        scalars = {
-            "masked_lm_loss": ops.sum(losses * weights) / total,
-            "masked_lm_accuracy": ops.sum(right) / total,
-            "tokens": ops.sum(ops.cast(batch["attention_mask"], "float32")),
+        shares = {kind: weights * ops.cast(is_kind, "float32") for kind, is_kind in kinds.items()}
+        return {
+            f"accuracy_{kind}": ops.sum(right * share) / ops.maximum(ops.sum(share), 1.0)
+            for kind, share in shares.items()
         }
-        for kind, is_kind in kinds.items():
-            share = weights * ops.cast(is_kind, "float32")
-            scalars[f"accuracy_{kind}"] = ops.sum(right * share) / ops.maximum(ops.sum(share), 1.0)
-        return scalars
 
 
 def picked(scores: Tensor, labels: Tensor) -> Tensor:

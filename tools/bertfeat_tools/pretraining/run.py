@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ class PretrainOptions:
         num_layers, hidden_size, num_heads: of a model from scratch (L, H, A).
         max_positions: its longest row.
         objective: ``nsp`` (or ``sop``: the label in the examples) or ``none``.
+        left_to_right: predict each token from those before it, with causal attention (an
+            ablation); needs objective ``none``, since [CLS] then sees nothing of the texts.
         held_out_batches: batches that an evaluation looks at.
     """
 
@@ -47,6 +49,7 @@ class PretrainOptions:
     num_heads: int = 4
     max_positions: int = 512
     objective: str = "nsp"
+    left_to_right: bool = False
     held_out_batches: int = 20
 
     def __post_init__(self) -> None:
@@ -56,6 +59,11 @@ class PretrainOptions:
                     f"{len(getattr(self, name))} {name} for {len(self.data)} data folders; give "
                     "one for each, or one for all"
                 )
+        if self.left_to_right and self.objective != "none":
+            raise InputError(
+                f"objective={self.objective!r} with left_to_right: its [CLS] sees nothing of the "
+                "texts and cannot tell whether they belong together; choose objective none"
+            )
 
     def for_each(self, name: str) -> tuple[int, ...]:
         """Return ``steps`` or ``batch_sizes``, one for each folder."""
@@ -77,16 +85,19 @@ def pretrain(
     Returns:
         The last held-out scores, or the last training ones.
     """
-    corpora = [Corpus(path) for path in options.data]
+    corpora = [Corpus(path, options.left_to_right) for path in options.data]
     start(settings.seed)
     from bertfeat_tools.pretraining.model import HEADS, Pretraining
     from bertfeat_tools.training.loop import train
 
     source = open_folder(options.init)[0] if options.init else scratch(options, corpora[0])
+    source = replace(source, config=replace(source.config, is_decoder=options.left_to_right))
     _check_vocabulary(source, corpora)
-    bert = make_bert(source, heads=HEADS, precision=settings.precision)
+    pairs = options.objective != "none"
+    heads = HEADS if pairs else ("masked_lm",)  # a head without a gradient would only decay
+    bert = make_bert(source, heads=heads, precision=settings.precision)
     mask = corpora[0].tokenizer.mask_id
-    model = Pretraining(bert, pairs=options.objective != "none", mask_id=mask)
+    model = Pretraining(bert, pairs=pairs, mask_id=mask)
     sizes, steps = options.for_each("batch_sizes"), options.for_each("steps")
     batches = Phases([
         (corpus.batches(size, settings.seed), count * settings.accumulation)
@@ -103,8 +114,7 @@ def pretrain(
         progress=progress, facts=facts,
     )  # fmt: skip
     if not (folder / MODEL).exists():
-        save_bert(bert, source, corpora[0].tokenizer, folder / MODEL, id2label=None,
-                  label2id=None, architectures=["BertForPreTraining"])  # fmt: skip
+        save_bert(bert, source, corpora[0].tokenizer, folder / MODEL, id2label=None, label2id=None)
         (folder / MODEL / CARD).write_text(model_card(options, settings, folder / RUN), "utf-8")
     lines = read_curves(folder / RUN)
     scores = result.scores or {k: v for k, v in lines[-1].items() if isinstance(v, float)}
