@@ -9,7 +9,8 @@ from bertfeat.features.reader import STDIN, Line, open_lines
 from bertfeat.features.writers.whole_file import whole_file
 from bertfeat.ner.columns import TAG, read_columns, read_word_lines, write_columns
 from bertfeat.ner.sentences import Sentence, from_text
-from bertfeat.ner.span_lines import read_span_lines, write_span_lines, write_standoff
+from bertfeat.ner.span_lines import read_span_lines, write_span_lines
+from bertfeat.ner.standoff import SUFFIX, TEXT_SUFFIX, read_standoff, write_standoff
 
 Read = Callable[[Iterable[Line]], tuple[list[Sentence], list[tuple[int, str]]]]
 
@@ -32,10 +33,12 @@ READERS: dict[str, Read] = {
     "jsonl": read_span_lines,
     "text": read_texts,
 }
+STANDOFF = "standoff"
+FORMATS = (*READERS, STANDOFF)
 WRITERS: dict[str, Callable[[Iterable[Sentence]], Iterator[str]]] = {
     "jsonl": write_span_lines,
     "conll": write_columns,
-    "standoff": write_standoff,
+    STANDOFF: write_standoff,
 }
 
 
@@ -44,7 +47,8 @@ def read_sentences(path: str | Path, format: str = "auto") -> list[Sentence]:
 
     Args:
         path: ``-`` is standard input; ``.gz`` is unpacked.
-        format: ``conll``, ``lines``, ``jsonl``, ``text``, or ``auto`` to look at the first lines.
+        format: ``conll``, ``lines``, ``jsonl``, ``text``, ``standoff`` (an ``.ann`` file with its
+            ``.txt`` beside it), or ``auto`` to look at the name and the first lines.
 
     Raises:
         InputError: lines are wrong; all of them are listed with their numbers.
@@ -53,10 +57,13 @@ def read_sentences(path: str | Path, format: str = "auto") -> list[Sentence]:
     with open_lines(str(path)) as reader:
         lines = list(reader)
     if format == "auto":
-        format = detect_format(lines)
-    if format not in READERS:
-        raise InputError(f"format {format!r} is none of auto, {', '.join(READERS)}")
-    sentences, bad = READERS[format](lines)
+        format = STANDOFF if str(path).endswith(SUFFIX) else detect_format(lines)
+    if format not in FORMATS:
+        raise InputError(f"format {format!r} is none of auto, {', '.join(FORMATS)}")
+    if format == STANDOFF:
+        sentences, bad = read_standoff(_with_text(path), lines)
+    else:
+        sentences, bad = READERS[format](lines)
     if bad:
         listed = "".join(f"\n  line {number}: {wrong}" for number, wrong in bad[:100])
         more = f"\n  and {len(bad) - 100} more" if len(bad) > 100 else ""
@@ -101,9 +108,38 @@ def detect_format(lines: list[Line]) -> str:
 
 
 def write_sentences(sentences: Iterable[Sentence], path: Path, format: str) -> None:
-    """Write tagged sentences to a file, whole or not at all."""
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in WRITERS[format](sentences))
+    """Write tagged sentences to a file, whole or not at all.
+
+    Standoff writes the text too, a sentence a line, unless it lies beside the file already.
+
+    Raises:
+        InputError: the format cannot hold the sentences, or another text lies there.
+    """
+    found = list(sentences)
+    with whole_file(path) as temporary:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(f"{line}\n" for line in WRITERS[format](found))
+        if format == STANDOFF:
+            _write_text(found, path)
+
+
+def _with_text(path: str | Path) -> Path:
+    if Path(path).suffix != SUFFIX:
+        raise InputError(f"{path} is no {SUFFIX} file with its text beside it, which standoff is")
+    return Path(path)
+
+
+def _write_text(sentences: list[Sentence], path: Path) -> None:
+    broken = next((s.text for s in sentences if "\n" in s.text), None)
+    if broken is not None:
+        raise InputError(f"standoff holds a sentence a line, not {broken!r:.60}; write JSON lines")
+    place = _with_text(path).with_suffix(TEXT_SUFFIX)
+    data = "".join(f"{s.text}\n" for s in sentences).encode()
+    if place.exists() and place.read_bytes().removesuffix(b"\n") != data.removesuffix(b"\n"):
+        raise InputError(f"{place} holds another text; choose another name for the entities")
+    if not place.exists():
+        with whole_file(place) as temporary:
+            temporary.write_bytes(data)
 
 
 def _is_word_line(line: str) -> bool:

@@ -1,4 +1,4 @@
-"""Tagged texts as JSON lines, spans in characters: ours, CLUENER's, and brat's standoff."""
+"""Tagged texts as JSON lines, spans in characters: ours and CLUENER's."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -39,17 +39,6 @@ def write_span_lines(sentences: Iterable[Sentence]) -> Iterator[str]:
         yield json.dumps(
             {"text": sentence.text, "entities": entities_of(sentence)}, ensure_ascii=False
         )
-
-
-def write_standoff(sentences: Iterable[Sentence]) -> Iterator[str]:
-    """Yield brat's ``.ann`` lines; offsets count in the sentences' texts, one a line."""
-    start, number = 0, 0
-    for sentence in sentences:
-        for entity in entities_of(sentence):
-            number += 1
-            first, stop = start + entity["start"], start + entity["end"]
-            yield f"T{number}\t{entity['label']} {first} {stop}\t{entity['text']}"
-        start += len(sentence.text) + 1
 
 
 def entities_of(sentence: Sentence) -> list[dict[str, Any]]:

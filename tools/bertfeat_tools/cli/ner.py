@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bertfeat.ner.files import READERS, WRITERS
+from bertfeat.ner.files import FORMATS, WRITERS
 from bertfeat.ner.schemes import SCHEMES
 from bertfeat_tools.cli.options import CONTEXT, MODEL, RUN, load_encoder, with_options
 from bertfeat_tools.cli.steps import step_bar
@@ -21,8 +21,8 @@ OF_THE_APPROACH = "{}; {} with --fine-tune-encoder"
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FORMAT = click.option(
-    "--format", "format", type=click.Choice(["auto", *READERS]), default="auto",
-    help="Of the files read: CoNLL columns, sentences of one line, JSON lines, or plain text.",
+    "--format", "format", type=click.Choice(["auto", *FORMATS]), default="auto",
+    help="Of files read: CoNLL columns, sentences of one line, JSON lines, text, standoff.",
 )  # fmt: skip
 DATA = (
     click.option("--train", "train_file", type=FILE, required=True, help="Tagged sentences."),
