@@ -10,74 +10,17 @@ from bertfeat_tools.cli.group import bertfeat
 from bertfeat_tools.training.settings import TrainSettings
 from command_line import call
 from tiny_bert import VOCABULARY, write_tokenizer
+from torch_pretraining import PlainOptimizer, batch, plain_rate, torch_loss
 
 STEPS = 50
 
 
-def batch(step):
-    """Rows of 12 tokens with three predictions each, one of them without weight."""
-    rng = np.random.default_rng(step)
-    ids = rng.integers(5, len(VOCABULARY), (8, 12)).astype(np.int32)
-    mask = (np.arange(12) < rng.integers(6, 13, 8)[:, None]).astype(np.int32)
-    return {
-        "input_ids": ids, "attention_mask": mask,
-        "token_type_ids": (np.arange(12) >= 5).astype(np.int32) * mask,
-        "masked_positions": rng.integers(0, 6, (8, 3)).astype(np.int32),
-        "masked_ids": rng.integers(5, len(VOCABULARY), (8, 3)).astype(np.int32),
-        "masked_weights": np.tile(np.array([1, 1, 0], np.float32), (8, 1)),
-        "next_sentence_labels": rng.integers(0, 2, 8).astype(np.int32),
-    }  # fmt: skip
-
-
-class GoogleAdamW:
-    """google-research/bert optimization.py, restated for torch."""
-
-    def __init__(self, named):
-        self.named = named
-        self.slots = {name: (0.0, 0.0) for name, _ in named}
-
-    def step(self, rate):
-        import torch
-
-        torch.nn.utils.clip_grad_norm_([p for _, p in self.named], 1.0)
-        with torch.no_grad():
-            for name, parameter in self.named:
-                m, v = self.slots[name]
-                m = 0.9 * m + 0.1 * parameter.grad
-                v = 0.999 * v + 0.001 * parameter.grad**2
-                self.slots[name] = m, v
-                update = m / (v.sqrt() + 1e-6)
-                if not any(end in name for end in ("LayerNorm", "layer_norm", "bias")):
-                    update = update + 0.01 * parameter
-                parameter -= rate * update
-                parameter.grad = None
-
-
-def google_rate(step, peak=1e-3, warmup=5):
-    """Warm-up, then what is left of a decay from the first step on."""
-    return peak * step / warmup if step < warmup else peak * (1 - step / STEPS)
-
-
-def torch_loss(model, values):
-    """The two mean losses of a batch, with transformers' own heads."""
-    import torch
-
-    tensors = {name: torch.tensor(array).long() for name, array in values.items()}
-    names = ("input_ids", "attention_mask", "token_type_ids")
-    found = model(**{name: tensors[name] for name in names})
-    size = found.prediction_logits.shape[-1]
-    places = tensors["masked_positions"][..., None].expand(-1, -1, size)
-    logits = found.prediction_logits.gather(1, places).log_softmax(-1)
-    losses = -logits.gather(2, tensors["masked_ids"][..., None])[..., 0]
-    weights = torch.tensor(values["masked_weights"])
-    masked = (losses * weights).sum() / (weights.sum() + 1e-5)
-    pair = torch.nn.functional.cross_entropy(
-        found.seq_relationship_logits, tensors["next_sentence_labels"]
-    )
-    return masked + pair
-
-
-def test_fifty_steps_equal_transformers_and_googles_optimizer(tiny_bert, tmp_path):
+@pytest.mark.parametrize(
+    "kind",
+    ["google", pytest.param("adamw", marks=pytest.mark.slow),
+     pytest.param("lamb", marks=pytest.mark.slow)],
+)  # fmt: skip
+def test_fifty_steps_equal_transformers_and_a_plain_optimizer(tiny_bert, tmp_path, kind):
     pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     from bertfeat_tools.training.encoder import make_bert, open_folder, start
@@ -91,16 +34,18 @@ def test_fifty_steps_equal_transformers_and_googles_optimizer(tiny_bert, tmp_pat
         num_hidden_layers=1,
     )  # fmt: skip
     twin = transformers.BertForPreTraining.from_pretrained(folder).train()
-    optimizer = GoogleAdamW([(n, p) for n, p in twin.named_parameters()])
+    optimizer = PlainOptimizer(kind, list(twin.named_parameters()))
     expected = []
     for step in range(STEPS):
         loss = torch_loss(twin, batch(step))
         loss.backward()
         expected.append(loss.item())
-        optimizer.step(google_rate(step))
+        optimizer.step(plain_rate(kind, step, STEPS))
     bert = make_bert(open_folder(folder)[0], heads=HEADS)
     losses = []
-    settings = TrainSettings(steps=STEPS, learning_rate=1e-3, warmup=5, log_every=100)
+    settings = TrainSettings(
+        steps=STEPS, optimizer=kind, learning_rate=1e-3, warmup=5, log_every=100,
+    )  # fmt: skip
     train(
         Pretraining(bert), batch, settings, tmp_path,
         progress=lambda step, steps, values: losses.append(values["loss"]),
