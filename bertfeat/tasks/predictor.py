@@ -9,9 +9,10 @@ import numpy as np
 
 from bertfeat.api import Encoder
 from bertfeat.checkpoints.folder_files import read_json
-from bertfeat.errors import InputError, MissingHead
+from bertfeat.errors import InputError, MissingHead, RowErrors
 
 SEVERAL = "multi_label_classification"
+CHOICE = "multiple_choice"
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Prediction:
     """What is predicted of one text.
 
     Attributes:
-        label: the likeliest class; None for a value and for several labels.
+        label: the likeliest class; None for a value and for several labels.  For multiple choice
+            classes are the numbers of the choices, from 0.
         score: its probability, or the value.
         scores: probability of each label; empty for a value.
         labels: those above one half, for several labels.
@@ -32,12 +34,13 @@ class Prediction:
 
 
 class Predictor:
-    """A fine-tuned classifier or regressor; made by :meth:`load`.
+    """A fine-tuned classifier, regressor or chooser; made by :meth:`load`.
 
     Attributes:
         encoder: with its ``classifier`` head.
         labels: by number.
-        problem: ``single_label_classification``, ``multi_label_classification`` or ``regression``.
+        problem: ``single_label_classification``, ``multi_label_classification``, ``regression`` or
+            ``multiple_choice``.
     """
 
     def __init__(self, encoder: Encoder, labels: tuple[str, ...], problem: str) -> None:
@@ -45,7 +48,7 @@ class Predictor:
 
     @classmethod
     def load(cls, folder: str | Path, **options: Any) -> "Predictor":
-        """Load what ``bertfeat train classify`` made, or any ``BertForSequenceClassification``.
+        """Load what ``bertfeat train classify`` or ``choice`` made, or Hugging Face's like.
 
         Args:
             folder: of the model; ``folder/model`` is taken where the model lies there.
@@ -65,6 +68,8 @@ class Predictor:
                 f"{folder} has no classifier (it has: {', '.join(encoder.runtime.heads) or 'none'})"
                 "; bertfeat train classify makes a model with one"
             )
+        if config.get("architectures") == ["BertForMultipleChoice"]:
+            return cls(encoder, (), CHOICE)
         names = config.get("id2label") or {}
         labels = tuple(names[str(number)] for number in range(len(names)))
         problem = config.get("problem_type") or (
@@ -76,7 +81,8 @@ class Predictor:
         """Predict texts or pairs.
 
         Args:
-            texts: an iterable of strings, or of pairs (tuples of two).
+            texts: an iterable of strings, or of pairs (tuples of two); for multiple choice of
+                tuples of a text and the list of its choices.
 
         Raises:
             RowErrors: some are not acceptable.
@@ -85,7 +91,28 @@ class Predictor:
         if isinstance(texts, str):
             raise InputError("texts is one string; give a list of them")
         items = list(texts)
+        if self.problem == CHOICE:
+            return self._choose(items)
         return list(self._predictions(self.encoder.score(items, raw=True))) if items else []
+
+    def _choose(self, items: list[Any]) -> list[Prediction]:
+        errors: dict[int, Exception] = {
+            row: InputError(f"{item!r:.60} is no tuple of a text and a list of two choices or more")
+            for row, item in enumerate(items)
+            if not _is_question(item)
+        }
+        pairs = [(row, (item[0], choice)) for row, item in enumerate(items) if row not in errors
+                 for choice in item[1]]  # fmt: skip
+        logits = np.zeros((0, 1), np.float32)
+        try:
+            if pairs:
+                logits = self.encoder.score([pair for _, pair in pairs], raw=True)
+        except RowErrors as failed:
+            errors |= {pairs[place][0]: error for place, error in failed.errors.items()}
+        if errors:
+            raise RowErrors(errors, None)
+        owners = np.array([row for row, _ in pairs])
+        return [_chosen(logits[owners == row, 0]) for row in range(len(items))]
 
     def _predictions(self, logits: np.ndarray) -> Iterator[Prediction]:
         for row in logits.astype(np.float64):
@@ -100,6 +127,19 @@ class Predictor:
                 yield Prediction(None, scores[best], scores, chosen)
             else:
                 yield Prediction(best, scores[best], scores)
+
+
+def _is_question(item: Any) -> bool:
+    return (
+        isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], list | tuple)
+        and len(item[1]) > 1
+    )  # fmt: skip
+
+
+def _chosen(logits: np.ndarray) -> Prediction:
+    scores = {str(n): float(x) for n, x in enumerate(_softmax(logits.astype(np.float64)))}
+    best = max(scores, key=scores.__getitem__)
+    return Prediction(best, scores[best], scores)
 
 
 def _softmax(row: np.ndarray) -> np.ndarray:

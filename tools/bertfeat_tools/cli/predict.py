@@ -21,7 +21,8 @@ CHUNK = 1024
 def predict(folder: Path, source: str, **options: Any) -> None:
     """Predict each line of FILE (standard input unless given); one JSON object a line.
 
-    A line is a text, or a JSON object {"text": …} or {"text": …, "pair": …}.
+    A line is a text, or a JSON object {"text": …}, {"text": …, "pair": …} or, for a model of
+    multiple choice, {"text": …, "choices": […]}; its label is the number of a choice, from 0.
     """
     from itertools import islice
 
@@ -43,8 +44,8 @@ def predict(folder: Path, source: str, **options: Any) -> None:
                 sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def item_of(text: str, error: str | None, where: str) -> str | tuple[str, str]:
-    """Return the text or pair of a line.
+def item_of(text: str, error: str | None, where: str) -> str | tuple[str, Any]:
+    """Return the text, the pair, or the text with its choices of a line.
 
     Raises:
         InputError: it is not UTF-8, or an object without a text.
@@ -56,8 +57,13 @@ def item_of(text: str, error: str | None, where: str) -> str | tuple[str, str]:
     try:
         value = json.loads(text)
         parts = [value["text"], *([value["pair"]] if "pair" in value else [])]
+        choices = value.get("choices")
     except (ValueError, KeyError, TypeError):
         return text
     if not all(isinstance(part, str) for part in parts):
         raise InputError(f'{where}: "text" and "pair" must be strings')
+    if choices is not None:
+        if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
+            raise InputError(f'{where}: "choices" must be a list of strings')
+        return parts[0], choices
     return (parts[0], parts[1]) if len(parts) == 2 else str(parts[0])

@@ -7,7 +7,7 @@ import click
 
 from bertfeat_tools.cli.options import CONTEXT
 
-TASKS = ("classify", "embed")
+TASKS = ("choice", "classify", "embed")
 
 
 class TrainGroup(click.Group):

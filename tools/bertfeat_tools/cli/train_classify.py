@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,12 +11,12 @@ import click
 
 from bertfeat.errors import InputError
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
+from bertfeat_tools.cli.recipe import FILE, RECIPE, keep_best
 from bertfeat_tools.cli.steps import step_bar
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.classify import ClassifyOptions
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PROBLEMS = {"single": "single_label_classification", "multi": "multi_label_classification",
             "regression": "regression"}  # fmt: skip
 TASK_NAMES = ("cola", "sst-2", "mrpc", "sts-b", "qqp", "mnli", "mnli-mm", "qnli", "rte", "wnli",
@@ -44,41 +43,17 @@ GRID = tuple(itertools.product((16, 32), (5e-5, 3e-5, 2e-5), (2, 3, 4)))
     click.option("--metric", show_default="accuracy, f1 or spearman",
                  help="Decides which epoch's weights are kept."),
     click.option("--positive", help="Label whose F1 counts (with --metric f1)."),
-    click.option("--max-seq-len", "--max-seq-length", "max_seq_len", type=click.IntRange(3),
-                 default=128, help="Tokens read."),
-    click.option("--epochs", type=click.IntRange(1), default=3, help="Times through the rows."),
-    click.option("--batch-size", type=click.IntRange(1), default=32, help="Rows."),
-    click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=5e-5,
-                 help="The highest."),
-    click.option("--optimizer", type=click.Choice(["google", "adamw", "lamb"]), default="google",
-                 help="google = AdamW without bias correction."),
-    click.option("--warmup", type=click.FloatRange(0), default=0.1,
-                 help="Updates of warm-up; below 1 a part of all."),
-    click.option("--weight-decay", type=click.FloatRange(0), default=0.01, help="Of kernels."),
-    click.option("--patience", type=click.IntRange(0), default=0,
-                 help="Epochs without a better score until it ends; 0 = never."),
+    RECIPE,
     click.option("--class-weights", type=click.Choice(["none", "balanced"]), default="none",
                  help="Weigh rare classes more."),
     click.option("--smoothing", type=click.FloatRange(0, 1, max_open=True), default=0.0,
                  help="Of the labels."),
-    click.option("--layer-decay", type=click.FloatRange(0, 1, min_open=True), default=1.0,
-                 help="Factor of the learning rate from a layer to the one below."),
-    click.option("--frozen", type=click.IntRange(-1), default=-1,
-                 help="So many lowest layers and the embeddings stay; -1 = none."),
-    click.option("--limit", type=click.IntRange(1), show_default="all",
-                 help="Rows drawn from the training file."),
     click.option("--grid", is_flag=True, help="The paper's batch sizes, rates and epochs, all."),
-    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
-                 help="Weights stay float32."),
-    click.option("--seed", type=int, default=0, help="The first run's."),
-    click.option("--seeds", type=click.IntRange(1), default=1, help="Runs; the best one is kept."),
-    click.option("--quiet", is_flag=True, help="No progress bar."),
 )  # fmt: skip
 def classify(output: Path, **given: Any) -> None:
     """Train a classifier and print its held-out scores as one JSON object."""
     from bertfeat_tools.finetuning.classify import train_classifier
     from bertfeat_tools.finetuning.examples import read_examples
-    from bertfeat_tools.scoring.bootstrap import mean_and_sd
 
     files, columns, options = _task(given)
     train, dev = (read_examples(path, columns) for path in files)
@@ -91,12 +66,7 @@ def classify(output: Path, **given: Any) -> None:
                 lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
             )  # fmt: skip
             runs.append({"run": name, **found})
-    best = max(runs, key=lambda run: run[options.metric])
-    shutil.copytree(output / best["run"] / "model", output / "model", dirs_exist_ok=True)
-    scores = [{k: v for k, v in r.items() if k not in ("run", "best_step")} for r in runs]
-    result = {**mean_and_sd(scores), "best": best["run"], "runs": runs}
-    (output / "result.json").write_text(json.dumps(result) + "\n", "utf-8")
-    click.echo(json.dumps(result))
+    click.echo(json.dumps(keep_best(output, runs, options.metric)))
 
 
 def _task(given: dict[str, Any]) -> tuple[tuple[Path, Path], list[str], "ClassifyOptions"]:

@@ -151,6 +151,21 @@ def encoder_inputs(encodings: Sequence[Encoding], pad_id: int) -> Batch:
     }
 
 
+def logits_of(
+    model: "Classifier", encodings: Sequence[Encoding], pad_id: int, batch_size: int = 32
+) -> np.ndarray:
+    """Return float32 (n, labels), in the order given; computed in the order of their lengths."""
+    order = np.argsort([len(e) for e in encodings], kind="stable")
+    parts = []
+    for first in range(0, len(order), batch_size):
+        rows = [encodings[row] for row in order[first : first + batch_size]]
+        parts.append(np.asarray(model.logits(encoder_inputs(rows, pad_id))))
+    found = np.concatenate(parts)
+    placed = np.empty_like(found)
+    placed[order] = found
+    return placed
+
+
 @dataclass(frozen=True)
 class Judge:
     """Scores a classifier on held-out examples."""
@@ -162,25 +177,13 @@ class Judge:
 
     def __call__(self, model: "Classifier") -> dict[str, float]:
         """Return accuracy, macro F1 and MCC; correlations for values; F1 for several labels."""
-        logits = self.logits(model)
+        logits = logits_of(model, self.encodings, self.pad_id)
         if self.options.problem == "regression":
             found = score_similarities(self.wanted.astype(float), logits[:, 0].astype(float))
             return {name: float(found[name]) for name in ("spearman", "pearson")}
         if self.options.problem == "multi_label_classification":
             return several_scores(self.wanted > 0.5, logits > 0)
         return self._classes(logits.argmax(axis=1))
-
-    def logits(self, model: "Classifier", batch_size: int = 32) -> np.ndarray:
-        """Return float32 (n, labels), in the order of the examples."""
-        order = np.argsort([len(e) for e in self.encodings], kind="stable")
-        parts = []
-        for first in range(0, len(order), batch_size):
-            rows = [self.encodings[row] for row in order[first : first + batch_size]]
-            parts.append(np.asarray(model.logits(encoder_inputs(rows, self.pad_id))))
-        found = np.concatenate(parts)
-        placed = np.empty_like(found)
-        placed[order] = found
-        return placed
 
     def _classes(self, predicted: np.ndarray) -> dict[str, float]:
         gold, guessed = ([str(n) for n in values] for values in (self.wanted, predicted))

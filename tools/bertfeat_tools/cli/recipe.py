@@ -1,0 +1,54 @@
+"""Options of those fine-tunings that train a classifier on the common loop, each written once."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+RECIPE = (
+    click.option("--max-seq-len", "--max-seq-length", "max_seq_len", type=click.IntRange(3),
+                 default=128, help="Tokens read."),
+    click.option("--epochs", type=click.IntRange(1), default=3, help="Times through the rows."),
+    click.option("--batch-size", type=click.IntRange(1), default=32, help="Rows."),
+    click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=5e-5,
+                 help="The highest."),
+    click.option("--optimizer", type=click.Choice(["google", "adamw", "lamb"]), default="google",
+                 help="google = AdamW without bias correction."),
+    click.option("--warmup", type=click.FloatRange(0), default=0.1,
+                 help="Updates of warm-up; below 1 a part of all."),
+    click.option("--weight-decay", type=click.FloatRange(0), default=0.01, help="Of kernels."),
+    click.option("--patience", type=click.IntRange(0), default=0,
+                 help="Epochs without a better score until it ends; 0 = never."),
+    click.option("--layer-decay", type=click.FloatRange(0, 1, min_open=True), default=1.0,
+                 help="Factor of the learning rate from a layer to the one below."),
+    click.option("--frozen", type=click.IntRange(-1), default=-1,
+                 help="So many lowest layers and the embeddings stay; -1 = none."),
+    click.option("--limit", type=click.IntRange(1), show_default="all",
+                 help="Rows drawn from the training file."),
+    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
+                 help="Weights stay float32."),
+    click.option("--seed", type=int, default=0, help="The first run's."),
+    click.option("--seeds", type=click.IntRange(1), default=1, help="Runs; the best one is kept."),
+    click.option("--quiet", is_flag=True, help="No progress bar."),
+)  # fmt: skip
+
+
+def keep_best(output: Path, runs: list[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """Copy the best run's model to ``output/model``, write and return ``result.json``.
+
+    Args:
+        output: the folder of all runs.
+        runs: name, scores and times of each.
+        metric: the score that decides.
+    """
+    from bertfeat_tools.scoring.bootstrap import mean_and_sd
+
+    best = max(runs, key=lambda run: run[metric])
+    shutil.copytree(output / best["run"] / "model", output / "model", dirs_exist_ok=True)
+    scores = [{k: v for k, v in r.items() if k not in ("run", "best_step")} for r in runs]
+    result = {**mean_and_sd(scores), "best": best["run"], "runs": runs}
+    (output / "result.json").write_text(json.dumps(result) + "\n", "utf-8")
+    return result

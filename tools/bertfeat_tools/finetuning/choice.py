@@ -1,0 +1,121 @@
+"""Fine-tune an encoder on multiple choice, and write a folder that chooses."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bertfeat.checkpoints import model_hash
+from bertfeat.errors import InputError
+from bertfeat.tokenization import Encoding, Tokenizer
+from bertfeat_tools.finetuning.classify import (
+    HEADS,
+    MODEL,
+    RUN,
+    ClassifyOptions,
+    Rates,
+    encoder_inputs,
+    logits_of,
+)
+from bertfeat_tools.finetuning.questions import Questions
+from bertfeat_tools.training.batches import Batch, ShuffledBatches, padded
+from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+
+if TYPE_CHECKING:
+    from bertfeat_tools.finetuning.chooser import Chooser
+
+Choices = list[Encoding]
+
+
+def train_choice(
+    options: ClassifyOptions, train: Questions, dev: Questions, folder: Path, progress: Any = None
+) -> dict[str, Any]:
+    """Fine-tune on multiple choice; an interrupted run in the same folder goes on.
+
+    Args:
+        options: how; ``problem`` stays the one of classes, a class being a choice's number.
+        train: what it learns from.
+        dev: what is scored after each epoch.
+        folder: gets ``training/`` and, at the end, ``model/``.
+        progress: called after each update.
+
+    Returns:
+        The accuracy of the weights that are kept, and seconds of training.
+
+    Raises:
+        InputError: a question cannot be tokenized.
+    """
+    start(options.seed)
+    from bertfeat_tools.finetuning.chooser import Chooser
+    from bertfeat_tools.training.loop import train as run
+
+    source, tokenizer = open_folder(options.model)
+    bert = make_bert(source, heads=HEADS, num_labels=1, precision=options.precision)
+    model = Chooser(bert, options.problem)
+    limit = min(options.max_seq_len, source.config.max_position_embeddings)
+    rows, held_out = (tokenized_choices(part, tokenizer, limit) for part in (train, dev))
+    collate = partial(collated_choices, rows, np.array(train.answers, np.int32), tokenizer.pad_id)
+    lengths = np.array([max(map(len, choices)) for choices in rows])
+    batches = ShuffledBatches(len(train), options.batch_size, options.seed, collate, lengths)
+    rates = Rates(source.config.num_hidden_layers, options.layer_decay, options.frozen)
+    facts = {"train": train.digest, "dev": dev.digest, "model": model_hash(source.folder),
+             "options": asdict(options)}  # fmt: skip
+    result = run(
+        model, batches, options.settings(batches.steps_per_epoch, rates), folder / RUN,
+        evaluate=ChoiceJudge(held_out, dev.answers, tokenizer.pad_id), progress=progress,
+        facts=facts,
+    )  # fmt: skip
+    if not (folder / MODEL).exists():
+        save_bert(
+            bert, source, tokenizer, folder / MODEL, architectures=["BertForMultipleChoice"],
+            id2label={"0": "LABEL_0"}, label2id={"LABEL_0": 0}, max_seq_len=limit,
+        )  # fmt: skip
+    return {**result.scores, "train_s": round(result.train_s, 2), "best_step": result.best_step}
+
+
+def tokenized_choices(questions: Questions, tokenizer: Tokenizer, limit: int) -> list[Choices]:
+    """Tokenize each question's pairs of text and choice.
+
+    Raises:
+        InputError: one cannot be tokenized.
+    """
+    found: list[Choices] = []
+    for text, choices in questions.items:
+        encodings = tokenizer.encode_batch([(text, choice) for choice in choices], max_length=limit)
+        for encoding in encodings:
+            if isinstance(encoding, InputError):
+                raise encoding
+        found.append(encodings)  # type: ignore[arg-type]
+    return found
+
+
+def collated_choices(
+    encodings: Sequence[Choices], answers: np.ndarray, pad_id: int, rows: np.ndarray
+) -> Batch:
+    """Return the batch of some questions: a row for each choice."""
+    chosen = [encodings[row] for row in rows]
+    firsts = np.cumsum([0, *map(len, chosen)])
+    places = [list(range(firsts[n], firsts[n + 1])) for n in range(len(chosen))]
+    flat = [encoding for choices in chosen for encoding in choices]
+    return {**encoder_inputs(flat, pad_id), "choices": padded(places, -1, multiple=1),
+            "targets": answers[rows]}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ChoiceJudge:
+    """Scores a chooser on held-out questions."""
+
+    encodings: Sequence[Choices]
+    answers: Sequence[int]
+    pad_id: int
+
+    def __call__(self, model: "Chooser") -> dict[str, float]:
+        """Return the share of questions whose right choice has the highest score."""
+        flat = [encoding for choices in self.encodings for encoding in choices]
+        scores = logits_of(model, flat, self.pad_id)[:, 0]
+        parts = np.split(scores, np.cumsum([len(choices) for choices in self.encodings])[:-1])
+        right = [part.argmax() == answer for part, answer in zip(parts, self.answers, strict=True)]
+        return {"accuracy": float(np.mean(right))}
