@@ -1,0 +1,101 @@
+"""A pre-training that is killed at any moment, or whose disk is full, loses nothing."""
+
+import contextlib
+import hashlib
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+
+from bertfeat_tools.cli.group import bertfeat
+from command_line import call, program, run_program
+from tiny_bert import VOCABULARY, write_tokenizer
+
+pytestmark = pytest.mark.slow
+STEPS, KILLS = 150, 5
+SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Dynamically masked examples of a small random corpus."""
+    folder = tmp_path_factory.mktemp("kill")
+    rng = np.random.default_rng(0)
+    words = [word for word in VOCABULARY if word.isalpha() and len(word) > 1]
+    documents = ["\n".join(" ".join(rng.choice(words, 8)) for _ in range(6)) for _ in range(60)]
+    (folder / "corpus.txt").write_text("\n\n".join(documents))
+    (folder / "v").mkdir()
+    write_tokenizer(folder / "v", VOCABULARY, True, 64)
+    done = call(bertfeat, "pretrain", "data", folder / "corpus.txt", "--tokenizer", folder / "v",
+                "--output", folder / "d", "--max-seq-len", 32, "--masking", "dynamic",
+                "--quiet")  # fmt: skip
+    assert done.code == 0, done.err
+    return folder / "d"
+
+
+def arguments(data, output):
+    """The command line of one run, with dropout, evaluations and frequent checkpoints."""
+    return ("main", "pretrain", "run", "--data", data, "--output", output, "--steps", STEPS,
+            "--batch-size", 8, "--num-layers", 1, "--hidden-size", 16, "--num-heads", 2,
+            "--max-positions", 64, "--save-every", 3, "--evaluate-every", 20, "--log-every", 1,
+            "--quiet")  # fmt: skip
+
+
+def digest(output):
+    """The hash of the final weights."""
+    return hashlib.sha256((output / "model" / "model.safetensors").read_bytes()).hexdigest()
+
+
+def kill_after(data, output, lines):
+    """Start the run and kill it so many lines of its curves later; tell whether it was."""
+    metrics = output / "training" / "metrics.jsonl"
+    before = noted = text_of(metrics)
+    goal = None
+    with subprocess.Popen(program(*arguments(data, output)), stderr=subprocess.DEVNULL) as process:
+        while goal is None or noted.count(b"\n") < goal:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.003)
+                return False
+            noted = text_of(metrics)
+            if goal is None and noted != before:
+                goal = noted.count(b"\n") + lines
+        process.send_signal(signal.SIGKILL)
+    return process.returncode == -signal.SIGKILL
+
+
+def text_of(path):
+    """What a file holds, nothing if it is not there."""
+    return path.read_bytes() if path.is_file() else b""
+
+
+def test_five_kills_leave_the_weights_of_a_run_without_any(data, tmp_path):
+    whole = run_program(*arguments(data, tmp_path / "whole"))
+    assert whole.code == 0, whole.err
+    moments = np.random.default_rng().integers(1, 12, KILLS)
+    killed = [kill_after(data, tmp_path / "cut", lines) for lines in moments]
+    assert killed == [True] * KILLS, moments
+    assert not (tmp_path / "cut" / "model").exists()
+    last = run_program(*arguments(data, tmp_path / "cut"))
+    assert last.code == 0, last.err
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole"), moments
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(data, tmp_path):
+    """A limit of the size of a file stands for the full disk."""
+    whole = run_program(*arguments(data, tmp_path / "whole"))
+    assert whole.code == 0, whole.err
+    assert kill_after(data, tmp_path / "cut", 10)
+    checkpoints = tmp_path / "cut" / "training" / "checkpoints"
+    before = {path.name: path.read_bytes() for path in checkpoints.glob("0*.safetensors")}
+    failed = run_program(*arguments(data, tmp_path / "cut"), before=SMALL_FILES)
+    assert failed.code == 1, failed.err
+    assert "cannot be written" in failed.err
+    assert "make room and start the same command again" in failed.err
+    assert max(before) in failed.err
+    after = {path.name: path.read_bytes() for path in checkpoints.glob("*.safetensors")}
+    assert {name: after[name] for name in before} == before
+    assert not list(checkpoints.glob("*.partial"))
+    again = run_program(*arguments(data, tmp_path / "cut"))
+    assert again.code == 0, again.err
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
