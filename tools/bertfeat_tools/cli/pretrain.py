@@ -165,9 +165,11 @@ def data(corpus: tuple[Path, ...], output: Path, field: str, **o: Any) -> None:
     click.option("--evaluate-every", type=click.IntRange(0), default=500, help="Updates."),
     click.option("--keep", type=click.IntRange(1), default=2, help="Checkpoints."),
     click.option("--seed", type=int, default=0, help="Of weights, dropout and order."),
+    click.option("--price-per-hour", type=click.FloatRange(0), default=0.0,
+                 help="Of this machine; then the cost is projected too."),
     QUIET,
 )  # fmt: skip
-def run(output: Path, quiet: bool, **options: Any) -> None:
+def run(output: Path, quiet: bool, price_per_hour: float, **options: Any) -> None:
     """Pre-train on examples and write OUTPUT/model, a Hugging Face folder with its heads."""
     from bertfeat_tools.pretraining.run import PretrainOptions, pretrain
     from bertfeat_tools.training.settings import TrainSettings
@@ -185,6 +187,8 @@ def run(output: Path, quiet: bool, **options: Any) -> None:
             found = pretrain(
                 chosen, settings, output,
                 lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
+                tell=lambda sentence: None if quiet else click.echo(sentence, err=True),
+                price_per_hour=price_per_hour,
             )  # fmt: skip
         except FloatingPointError as error:
             raise InputError(str(error)) from error

@@ -1,7 +1,7 @@
 """A pre-training from examples to a model folder."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,12 @@ from bertfeat.config import EncoderConfig
 from bertfeat.errors import InputError
 from bertfeat_tools.pretraining.build import HELD_OUT
 from bertfeat_tools.pretraining.corpus import Corpus, Phases
+from bertfeat_tools.pretraining.projection import (
+    Forecast,
+    table_by_steps,
+    throughput,
+    total_work,
+)
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
 from bertfeat_tools.training.records import read_curves
 from bertfeat_tools.training.settings import TrainSettings
@@ -72,8 +78,9 @@ class PretrainOptions:
 
 
 def pretrain(
-    options: PretrainOptions, settings: TrainSettings, folder: Path, progress: Any = None
-) -> dict[str, float]:
+    options: PretrainOptions, settings: TrainSettings, folder: Path, progress: Any = None,
+    *, tell: Callable[[str], None] = lambda sentence: None, price_per_hour: float = 0.0,
+) -> dict[str, float]:  # fmt: skip
     """Pre-train a model; an interrupted run in the same folder goes on.
 
     Args:
@@ -81,6 +88,9 @@ def pretrain(
         settings: how; its steps are those of all phases.
         folder: gets ``training/`` and, at the end, ``model/``.
         progress: called after each update.
+        tell: takes what the run will cost, at its start and once the speed is known, and at the
+            end the table of scores by steps.
+        price_per_hour: of this machine, in whatever currency; 0 = no cost is told.
 
     Returns:
         The last held-out scores, or the last training ones.
@@ -99,10 +109,12 @@ def pretrain(
     mask = corpora[0].tokenizer.mask_id
     model = Pretraining(bert, pairs=pairs, mask_id=mask)
     sizes, steps = options.for_each("batch_sizes"), options.for_each("steps")
-    batches = Phases([
-        (corpus.batches(size, settings.seed), count * settings.accumulation)
-        for corpus, size, count in zip(corpora, sizes, steps, strict=True)
-    ])  # fmt: skip
+    counts = [count * settings.accumulation for count in steps]
+    phases = list(zip(corpora, sizes, counts, strict=True))
+    batches = Phases([(c.batches(size, settings.seed), count) for c, size, count in phases])
+    work = total_work(source.config, [(count, size, row_length(c)) for c, size, count in phases])
+    tell(str(work))
+    forecast = Forecast(work, tell, price_per_hour, then=progress)
     judge = HeldOut(corpora[-1], sizes[-1], options.held_out_batches)
     facts = {
         "options": {n: str(v) for n, v in asdict(options).items()},
@@ -111,15 +123,20 @@ def pretrain(
     }
     result = train(
         model, batches, settings, folder / RUN, evaluate=judge if judge else None,
-        progress=progress, facts=facts,
+        progress=forecast, facts=facts,
     )  # fmt: skip
     if not (folder / MODEL).exists():
         save_bert(bert, source, corpora[0].tokenizer, folder / MODEL, id2label=None, label2id=None)
         (folder / MODEL / CARD).write_text(model_card(options, settings, folder / RUN), "utf-8")
     lines = read_curves(folder / RUN)
     scores = result.scores or {k: v for k, v in lines[-1].items() if isinstance(v, float)}
-    length = corpora[-1].description.get("options", {}).get("pairs", {}).get("max_seq_len", 128)
-    return {**scores, **throughput(lines, source.config, length)}
+    tell(table_by_steps(lines))
+    return {**scores, **throughput(lines, source.config, row_length(corpora[-1]))}
+
+
+def row_length(corpus: Corpus) -> int:
+    """Return the tokens of a row; those of Google's own files are not noted, so 128."""
+    return int(corpus.description.get("options", {}).get("pairs", {}).get("max_seq_len", 128))
 
 
 def scratch(options: PretrainOptions, corpus: Corpus) -> ModelFolder:
@@ -150,30 +167,6 @@ class HeldOut:
         names = [name for name in found[0] if name != "tokens"]
         means = {name: float(np.mean([float(np.mean(f[name])) for f in found])) for name in names}
         return {**means, "perplexity": math.exp(min(means["masked_lm_loss"], 50))}
-
-
-def throughput(
-    lines: Sequence[Mapping[str, Any]], config: EncoderConfig, length: int
-) -> dict[str, float]:
-    """Return tokens and floating-point operations of a second, medians over the noted steps."""
-    rates = [x["tokens"] / x["step_s"] for x in lines if x["kind"] == "train" and x["step_s"] > 0]
-    tokens = float(np.median(rates)) if rates else 0.0
-    return {
-        "tokens_s": round(tokens, 1),
-        "gflop_s": round(tokens * flops_per_token(config, length) / 1e9, 2),
-    }
-
-
-def flops_per_token(config: EncoderConfig, length: int) -> float:
-    """Return the floating-point operations of a training step for one token (PaLM, appendix B).
-
-    Twice the weights of the dense layers forward and four times backward, and the attention's
-    products over `length` tokens; embeddings and output layer left out.
-    """
-    dense = config.num_hidden_layers * (
-        4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
-    )
-    return 6.0 * dense + 12.0 * config.num_hidden_layers * config.hidden_size * length
 
 
 def model_card(options: PretrainOptions, settings: TrainSettings, folder: Path) -> str:
