@@ -50,12 +50,14 @@ class Predictor:
     def load(cls, folder: str | Path, **options: Any) -> "Predictor":
         """Load what ``bertfeat train classify`` or ``choice`` made, or Hugging Face's like.
 
+        A ``BertForQuestionAnswering`` gives an :class:`~bertfeat.tasks.answerer.Answerer`.
+
         Args:
             folder: of the model; ``folder/model`` is taken where the model lies there.
             options: of :meth:`Encoder.load`.
 
         Raises:
-            MissingHead: the model has no classifier.
+            MissingHead: the model has no head for a task.
         """
         folder = Path(folder)
         folder = folder / "model" if (folder / "model" / "config.json").is_file() else folder
@@ -63,6 +65,10 @@ class Predictor:
         if "max_seq_len" in config:
             options = {"max_seq_len": config["max_seq_len"], **options}
         encoder = Encoder.load(folder, **options)
+        if encoder.has_head("span"):
+            from bertfeat.tasks.answerer import Answerer, span_options
+
+            return Answerer(encoder, span_options(config, encoder.max_seq_len))
         if not encoder.has_head("classifier"):
             raise MissingHead(
                 f"{folder} has no classifier (it has: {', '.join(encoder.runtime.heads) or 'none'})"
