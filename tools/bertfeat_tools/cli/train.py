@@ -7,7 +7,7 @@ import click
 
 from bertfeat_tools.cli.options import CONTEXT
 
-TASKS = ("choice", "classify", "embed")
+TASKS = ("choice", "classify", "embed", "span")
 
 
 class TrainGroup(click.Group):

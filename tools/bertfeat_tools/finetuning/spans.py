@@ -1,0 +1,200 @@
+"""Fine-tune an encoder on answers in contexts, and write a folder that answers."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bertfeat.checkpoints import model_hash
+from bertfeat.errors import InputError
+from bertfeat.tasks.span_answers import Answers, answers_of
+from bertfeat.tasks.span_windows import Passage, SpanOptions, Window, passages
+from bertfeat.tokenization import Tokenizer
+from bertfeat_tools.finetuning.span_examples import SpanExamples
+from bertfeat_tools.finetuning.span_files import write_answers
+from bertfeat_tools.scoring.span import score_spans
+from bertfeat_tools.training.batches import Batch, ShuffledBatches, padded
+from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+from bertfeat_tools.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from bertfeat_tools.finetuning.span_model import SpanModel
+
+RUN, MODEL = "training", "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanTraining:
+    """How a reader of answers is trained; the defaults are run_squad.py's.
+
+    Attributes:
+        model: what training starts from.
+        spans: windows and candidates.
+        epochs, batch_size, learning_rate, optimizer, warmup, weight_decay: of the training; a
+            batch is of windows.
+        precision, seed: of the loop.
+    """
+
+    model: str = "all-MiniLM-L6-v2"
+    spans: SpanOptions = SpanOptions()
+    epochs: int = 3
+    batch_size: int = 32
+    learning_rate: float = 5e-5
+    optimizer: str = "google"
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    precision: str = "float32"
+    seed: int = 0
+
+    def settings(self, steps_per_epoch: int) -> TrainSettings:
+        """Return what the loop is told."""
+        names = ("learning_rate", "optimizer", "warmup", "weight_decay", "precision", "seed")
+        return TrainSettings(
+            steps=self.epochs * steps_per_epoch, save_every=steps_per_epoch,
+            evaluate_every=steps_per_epoch, metric="f1",
+            **{name: getattr(self, name) for name in names},
+        )  # fmt: skip
+
+
+def train_spans(
+    options: SpanTraining, train: SpanExamples, dev: SpanExamples, folder: Path,
+    progress: Any = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Fine-tune a reader of answers; an interrupted run in the same folder goes on.
+
+    Args:
+        options: how.
+        train: what it learns from.
+        dev: what is scored after each epoch.
+        folder: gets ``training/`` and, at the end, ``model/`` and the answers to `dev`.
+        progress: called after each update.
+
+    Returns:
+        The scores of the weights that are kept, and seconds of training.
+
+    Raises:
+        InputError: questions cannot be tokenized, or an answer has no token; all are listed.
+    """
+    start(options.seed)
+    from bertfeat_tools.finetuning.span_model import SpanModel
+    from bertfeat_tools.training.loop import train as run
+
+    source, tokenizer = open_folder(options.model)
+    texts = tokenized(train, tokenizer, options.spans)
+    windows, wanted = targets(train, texts)
+    judge = Judge(dev, tokenized(dev, tokenizer, options.spans), options.spans, tokenizer.pad_id)
+    model = SpanModel(make_bert(source, heads=("span",), precision=options.precision))
+
+    def collate(rows: np.ndarray) -> Batch:
+        inputs = window_inputs([windows[row] for row in rows], tokenizer.pad_id)
+        return {**inputs, "targets": wanted[rows]}
+
+    lengths = np.array([len(window) for window in windows])
+    batches = ShuffledBatches(len(windows), options.batch_size, options.seed, collate, lengths)
+    facts = {"train": train.digest, "dev": dev.digest, "model": model_hash(source.folder),
+             "options": asdict(options)}  # fmt: skip
+    result = run(
+        model, batches, options.settings(batches.steps_per_epoch), folder / RUN, evaluate=judge,
+        progress=progress, facts=facts,
+    )  # fmt: skip
+    if not (folder / MODEL).exists():
+        save_bert(
+            model.bert, source, tokenizer, folder / MODEL,
+            architectures=["BertForQuestionAnswering"], span=asdict(options.spans),
+        )  # fmt: skip
+    ids = [row.id for row in dev.rows]
+    write_answers(folder, ids, judge.answers(model), has_null=options.spans.has_null)
+    return {**result.scores, "train_s": round(result.train_s, 2), "best_step": result.best_step}
+
+
+def tokenized(examples: SpanExamples, tokenizer: Tokenizer, options: SpanOptions) -> list[Passage]:
+    """Tokenize all questions.
+
+    Raises:
+        InputError: some cannot be; all are listed.
+    """
+    found = passages(examples.pairs, tokenizer, options)
+    bad = [
+        f"{row.id}: {one}"
+        for row, one in zip(examples.rows, found, strict=True)
+        if isinstance(one, InputError)
+    ]
+    if bad:
+        raise InputError(f"{examples.path}: {len(bad)} question(s) are bad:\n  " + "\n  ".join(bad))
+    return [one for one in found if isinstance(one, Passage)]
+
+
+def targets(examples: SpanExamples, texts: Sequence[Passage]) -> tuple[list[Window], np.ndarray]:
+    """Return all windows, and the places of the answer's first and last token, int32 (n, 2).
+
+    They are 0, [CLS], where the window has not the whole answer (run_squad.py).
+
+    Raises:
+        InputError: answers have no token; all are listed.
+    """
+    windows: list[Window] = []
+    places: list[tuple[int, int]] = []
+    bad = []
+    for row, text in zip(examples.rows, texts, strict=True):
+        found = None
+        if row.start is not None:
+            found = text.tokens_of(row.start, row.start + len(row.answers[0]))
+            if found is None:
+                bad.append(f"{row.id}: {row.answers[0]!r:.40}")
+        windows += text.windows
+        places += [_places(window, found) for window in text.windows]
+    if bad:
+        listed = "\n  ".join(bad)
+        raise InputError(f"{examples.path}: {len(bad)} answer(s) without a token:\n  {listed}")
+    return windows, np.array(places, np.int32)
+
+
+def _places(window: Window, found: tuple[int, int] | None) -> tuple[int, int]:
+    if found is None or found[0] < window.start or found[1] >= window.stop:
+        return 0, 0
+    shift = window.first - window.start
+    return found[0] + shift, found[1] + shift
+
+
+def window_inputs(windows: Sequence[Window], pad_id: int) -> Batch:
+    """Return the encoder's inputs, int32 (B, S) each."""
+    return {
+        "input_ids": padded([w.input_ids for w in windows], pad_id),
+        "attention_mask": padded([[1] * len(w) for w in windows]),
+        "token_type_ids": padded([w.token_type_ids for w in windows]),
+    }
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Scores a reader of answers on held-out questions."""
+
+    examples: SpanExamples
+    texts: Sequence[Passage]
+    options: SpanOptions
+    pad_id: int
+
+    def __call__(self, model: "SpanModel") -> dict[str, float]:
+        """Return exact match and F1 as SQuAD's scripts count them."""
+        found = self.answers(model)
+        answers = {r.id: a.best.text for r, a in zip(self.examples.rows, found, strict=True)}
+        scores = score_spans(self.examples.questions, answers, self.examples.has_null)
+        return {name: float(value) for name, value in scores.items()}
+
+    def answers(self, model: "SpanModel", batch_size: int = 32) -> list[Answers]:
+        """Return what is found for each question."""
+        windows = [window for text in self.texts for window in text.windows]
+        logits: list[np.ndarray] = [np.zeros((0, 2), np.float32)] * len(windows)
+        order = np.argsort([len(window) for window in windows], kind="stable")
+        for first in range(0, len(order), batch_size):
+            rows = order[first : first + batch_size]
+            found = np.asarray(model.logits(window_inputs([windows[r] for r in rows], self.pad_id)))
+            for place, row in enumerate(rows):
+                logits[row] = found[place, : len(windows[row])]
+        each = iter(logits)
+        return [
+            answers_of(text, [next(each) for _ in text.windows], self.options)
+            for text in self.texts
+        ]
