@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.errors import CheckpointError
 
 JSON_KINDS: dict[type, str] = {dict: "object", list: "list"}
@@ -36,9 +37,21 @@ def read_json_if_there(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> None:
-    """Write a JSON file in UTF-8, ending with a new line."""
+    """Write a JSON file in UTF-8, ending with a new line, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with whole_file(path) as temporary:
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a folder's files into another folder, each whole or not at all, over what is there."""
+
+    def copy(path: str, to: str) -> None:
+        with whole_file(Path(to)) as temporary:
+            shutil.copyfile(path, temporary)
+
+    shutil.copytree(source, target, copy_function=copy, dirs_exist_ok=True)
 
 
 def inside(folder: Path, relative: object, source: Path) -> Path:

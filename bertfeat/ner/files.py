@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.errors import InputError
 from bertfeat.features.reader import STDIN, Line, open_lines
-from bertfeat.features.writers.whole_file import whole_file
 from bertfeat.ner.columns import TAG, read_columns, read_word_lines, write_columns
 from bertfeat.ner.sentences import Sentence, from_text
 from bertfeat.ner.span_lines import read_span_lines, write_span_lines

@@ -125,7 +125,7 @@ def request_id(header: Mapping[str, Any]) -> str:
 def _model(header: Mapping[str, Any], config: ServerConfig, op: str) -> str:
     model = header.get("model")
     if op in TASK_OPS:
-        return named_task(model, config.tasks, op)
+        return named_task(model, config.task_ops, op)
     if model is None:
         return next(iter(config.models))
     if not isinstance(model, str):

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from bertfeat.errors import InputError, RowErrors
+from bertfeat.ner.settings import FILE as TAGGER
 from bertfeat_client.errors import InvalidRequest, NotFound
 from bertfeat_client.protocol import Message
 from bertfeat_server.rows import to_item, wire_row_errors
-
-TAGGER = "tagger.json"
 
 
 def kind_of(folder: str) -> str:
@@ -22,13 +21,13 @@ def named_task(name: Any, tasks: Mapping[str, str], op: str) -> str:
 
     Args:
         name: as it came; None where none is named.
-        tasks: name to folder of all.
+        tasks: name to operation of all.
         op: ``tag`` or ``predict``.
 
     Raises:
         NotFound: there is no such task.
     """
-    fitting = [task for task, folder in tasks.items() if kind_of(folder) == op]
+    fitting = [task for task, kind in tasks.items() if kind == op]
     if name is None and fitting:
         return fitting[0]
     if name not in fitting:

@@ -12,7 +12,7 @@ from bertfeat.tasks import Predictor, Tagger
 from bertfeat_client import Client
 from bertfeat_client.errors import NotFound, RowErrors
 from bertfeat_client.results import Entity, Prediction
-from bertfeat_tools.ner.train import save_tagger
+from bertfeat_tools.ner.train import FEATURE_BASED
 
 TEXTS = ["the cat sat on the mat .", "one red dog ran in rain", "he is big and small " * 300, ""]
 
@@ -36,7 +36,7 @@ def folders(tiny_bert, tmp_path_factory):
     for weight in network.weights:
         weight.assign(rng.normal(size=weight.shape))
     target = tmp_path_factory.mktemp("tasks") / "tagger"
-    save_tagger(network, settings, target)
+    FEATURE_BASED.save(network, settings, target)
     names = {"id2label": {"0": "bad", "1": "good"}, "label2id": {"bad": 0, "good": 1}}
     return encoder, target, tiny_bert(heads=("pooler", "classifier"), seed=3, **names)
 

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.errors import InputError
 from bertfeat.features.writers.rows import Row
-from bertfeat.features.writers.whole_file import whole_file
 
 TOLD = 20
 """Failed lines whose reasons are kept; the others are counted."""

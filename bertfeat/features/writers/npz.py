@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy_format
 
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.features.writers.token_spool import Block, TokenSpool
-from bertfeat.features.writers.whole_file import whole_file
 
 
 class Npz(TokenSpool):

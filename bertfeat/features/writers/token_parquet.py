@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.features.writers.token_spool import Block, TokenSpool
-from bertfeat.features.writers.whole_file import whole_file
 
 
 class TokenParquet(TokenSpool):

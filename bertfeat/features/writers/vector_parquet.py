@@ -7,9 +7,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.features.writers.npy import Npy
 from bertfeat.features.writers.rows import VectorRow
-from bertfeat.features.writers.whole_file import whole_file
 
 ROWS = 4096
 """Rows of a row group."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from bertfeat.engine.backend import usable_cores
 from bertfeat.engine.choose import PRECISIONS
 from bertfeat_server.settings.group import Group, option
+from bertfeat_server.tasks import kind_of
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
@@ -50,6 +51,11 @@ class Models(Group):
     def tasks(self) -> dict[str, str]:
         """Name to folder of every trained head."""
         return dict(name_model(text) for text in self.task)
+
+    @cached_property
+    def task_ops(self) -> dict[str, str]:
+        """Name of every trained head to the operation that it answers."""
+        return {name: kind_of(folder) for name, folder in self.tasks.items()}
 
     @cached_property
     def served(self) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """``bertfeat ner``: train taggers, use and score them, redo a paper's table."""
 
 import json
-import shutil
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bertfeat.checkpoints.folder_files import copy_whole, write_json
 from bertfeat.ner.files import FORMATS, WRITERS
 from bertfeat.ner.schemes import SCHEMES
 from bertfeat_tools.cli.options import CONTEXT, MODEL, RUN, load_encoder, with_options
@@ -118,8 +118,8 @@ def train(**options: Any) -> None:
             approach=features.approach,
         )  # fmt: skip
     best = output / f"seed-{best_seed(result)}" / "tagger"
-    shutil.copytree(best, output, dirs_exist_ok=True)
-    (output / "result.json").write_text(json.dumps(result) + "\n", "utf-8")
+    copy_whole(best, output)
+    write_json(output / "result.json", result)
     click.echo(json.dumps(result))
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from bertfeat.errors import InputError
 from bertfeat_tools.cli.options import CONTEXT, dashes, with_options
 from bertfeat_tools.cli.steps import step_bar
 
@@ -183,13 +182,10 @@ def run(output: Path, quiet: bool, price_per_hour: float, **options: Any) -> Non
         **{name: options[name] for name in known},
     )  # fmt: skip
     with step_bar(quiet=quiet) as show:
-        try:
-            found = pretrain(
-                chosen, settings, output,
-                lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
-                tell=lambda sentence: None if quiet else click.echo(sentence, err=True),
-                price_per_hour=price_per_hour,
-            )  # fmt: skip
-        except FloatingPointError as error:
-            raise InputError(str(error)) from error
+        found = pretrain(
+            chosen, settings, output,
+            lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
+            tell=lambda sentence: None if quiet else click.echo(sentence, err=True),
+            price_per_hour=price_per_hour,
+        )  # fmt: skip
     click.echo(json.dumps({**found, "model": str(output / "model")}))

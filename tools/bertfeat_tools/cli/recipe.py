@@ -1,25 +1,41 @@
-"""Options of those fine-tunings that train a classifier on the common loop, each written once."""
+"""Options of fine-tunings on the common loop, each written once, and which run is kept."""
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bertfeat.checkpoints.folder_files import copy_whole, write_json
+from bertfeat_tools.training.settings import OPTIMIZER_NAMES, PRECISIONS
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+QUIET = click.option("--quiet", is_flag=True, help="No progress bar.")
+
+
+def learning(
+    *, epochs: int, batch_size: int, learning_rate: float, optimizer: str
+) -> tuple[Any, ...]:
+    """Return the options of the loop that every fine-tuning has, with their defaults."""
+    return (
+        click.option("--max-seq-len", "--max-seq-length", "max_seq_len", type=click.IntRange(3),
+                     default=128, help="Tokens read."),
+        click.option("--epochs", type=click.IntRange(1), default=epochs,
+                     help="Times through the rows."),
+        click.option("--batch-size", type=click.IntRange(1), default=batch_size, help="Rows."),
+        click.option("--learning-rate", type=click.FloatRange(0, min_open=True),
+                     default=learning_rate, help="The highest."),
+        click.option("--optimizer", type=click.Choice(OPTIMIZER_NAMES), default=optimizer,
+                     help="google = AdamW without bias correction."),
+        click.option("--warmup", type=click.FloatRange(0), default=0.1,
+                     help="Updates of warm-up; below 1 a part of all."),
+        click.option("--weight-decay", type=click.FloatRange(0), default=0.01, help="Of kernels."),
+        click.option("--precision", type=click.Choice(PRECISIONS), default="float32",
+                     help="Weights stay float32."),
+    )  # fmt: skip
+
+
 RECIPE = (
-    click.option("--max-seq-len", "--max-seq-length", "max_seq_len", type=click.IntRange(3),
-                 default=128, help="Tokens read."),
-    click.option("--epochs", type=click.IntRange(1), default=3, help="Times through the rows."),
-    click.option("--batch-size", type=click.IntRange(1), default=32, help="Rows."),
-    click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=5e-5,
-                 help="The highest."),
-    click.option("--optimizer", type=click.Choice(["google", "adamw", "lamb"]), default="google",
-                 help="google = AdamW without bias correction."),
-    click.option("--warmup", type=click.FloatRange(0), default=0.1,
-                 help="Updates of warm-up; below 1 a part of all."),
-    click.option("--weight-decay", type=click.FloatRange(0), default=0.01, help="Of kernels."),
+    *learning(epochs=3, batch_size=32, learning_rate=5e-5, optimizer="google"),
     click.option("--patience", type=click.IntRange(0), default=0,
                  help="Epochs without a better score until it ends; 0 = never."),
     click.option("--layer-decay", type=click.FloatRange(0, 1, min_open=True), default=1.0,
@@ -28,11 +44,9 @@ RECIPE = (
                  help="So many lowest layers and the embeddings stay; -1 = none."),
     click.option("--limit", type=click.IntRange(1), show_default="all",
                  help="Rows drawn from the training file."),
-    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
-                 help="Weights stay float32."),
     click.option("--seed", type=int, default=0, help="The first run's."),
     click.option("--seeds", type=click.IntRange(1), default=1, help="Runs; the best one is kept."),
-    click.option("--quiet", is_flag=True, help="No progress bar."),
+    QUIET,
 )  # fmt: skip
 
 
@@ -47,8 +61,8 @@ def keep_best(output: Path, runs: list[dict[str, Any]], metric: str) -> dict[str
     from bertfeat_tools.scoring.bootstrap import mean_and_sd
 
     best = max(runs, key=lambda run: run[metric])
-    shutil.copytree(output / best["run"] / "model", output / "model", dirs_exist_ok=True)
+    copy_whole(output / best["run"] / "model", output / "model")
     scores = [{k: v for k, v in r.items() if k not in ("run", "best_step")} for r in runs]
     result = {**mean_and_sd(scores), "best": best["run"], "runs": runs}
-    (output / "result.json").write_text(json.dumps(result) + "\n", "utf-8")
+    write_json(output / "result.json", result)
     return result

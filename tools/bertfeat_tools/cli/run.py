@@ -32,7 +32,7 @@ def run(command: click.Command, name: str) -> NoReturn:
     except BrokenPipeError:
         _discard_output()
         code = FAILED
-    except (BertFeatError, ClientError, MissingExtra, OSError) as error:
+    except (BertFeatError, ClientError, FloatingPointError, MissingExtra, OSError) as error:
         click.echo(f"{name}: {error}", err=True)
         code = FAILED
     except ModuleNotFoundError as error:

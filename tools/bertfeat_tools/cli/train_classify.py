@@ -13,14 +13,13 @@ from bertfeat.errors import InputError
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
 from bertfeat_tools.cli.recipe import FILE, RECIPE, keep_best
 from bertfeat_tools.cli.steps import step_bar
+from bertfeat_tools.finetuning.examples import TASKS, read_examples
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.classify import ClassifyOptions
 
 PROBLEMS = {"single": "single_label_classification", "multi": "multi_label_classification",
             "regression": "regression"}  # fmt: skip
-TASK_NAMES = ("cola", "sst-2", "mrpc", "sts-b", "qqp", "mnli", "mnli-mm", "qnli", "rte", "wnli",
-              "lcqmc", "chnsenticorp")  # fmt: skip
 GRID = tuple(itertools.product((16, 32), (5e-5, 3e-5, 2e-5), (2, 3, 4)))
 """Batch size, learning rate, epochs (Devlin et al. 2019, A.3)."""
 
@@ -31,7 +30,7 @@ GRID = tuple(itertools.product((16, 32), (5e-5, 3e-5, 2e-5), (2, 3, 4)))
     click.option("--dev", "dev_file", type=FILE, help="Held-out ones."),
     click.option("--columns", metavar="TEXT[,TEXT],LABEL",
                  help="Names of columns, or numbers where the file has no names."),
-    click.option("--task", type=click.Choice(TASK_NAMES),
+    click.option("--task", type=click.Choice(list(TASKS)),
                  help="A known data set: its files in --data, its columns and its metric."),
     click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path),
                  help="Folder of --task's files, as GLUE lays them out."),
@@ -53,7 +52,6 @@ GRID = tuple(itertools.product((16, 32), (5e-5, 3e-5, 2e-5), (2, 3, 4)))
 def classify(output: Path, **given: Any) -> None:
     """Train a classifier and print its held-out scores as one JSON object."""
     from bertfeat_tools.finetuning.classify import train_classifier
-    from bertfeat_tools.finetuning.examples import read_examples
 
     files, columns, options = _task(given)
     train, dev = (read_examples(path, columns) for path in files)
@@ -72,7 +70,6 @@ def classify(output: Path, **given: Any) -> None:
 def _task(given: dict[str, Any]) -> tuple[tuple[Path, Path], list[str], "ClassifyOptions"]:
     """Return the files, their columns and the options of the first run."""
     from bertfeat_tools.finetuning.classify import ClassifyOptions
-    from bertfeat_tools.finetuning.examples import TASKS
 
     known = {f.name for f in fields(ClassifyOptions)} & given.keys()
     values = {name: given[name] for name in known if given[name] is not None}

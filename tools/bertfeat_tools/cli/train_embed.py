@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
+from bertfeat_tools.cli.recipe import FILE, QUIET, learning
 from bertfeat_tools.cli.steps import step_bar
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-LOSS_NAMES = ("ranking", "symmetric-ranking", "cosent", "cosine", "triplet", "contrastive")
+from bertfeat_tools.embedding.rows import COLUMNS, read_columns
 
 
 def sizes(value: str) -> tuple[int, ...]:
@@ -33,7 +32,7 @@ def sizes(value: str) -> tuple[int, ...]:
     click.option("--output", type=click.Path(path_type=Path), required=True,
                  help="The folder made; an interrupted run in it goes on."),
     MODEL,
-    click.option("--loss", type=click.Choice(LOSS_NAMES), default="ranking",
+    click.option("--loss", type=click.Choice(list(COLUMNS)), default="ranking",
                  help="What is made small."),
     click.option("--pooling", type=click.Choice(["mean", "cls", "max"]), default="mean",
                  help="Of a model whose folder does not say."),
@@ -41,27 +40,14 @@ def sizes(value: str) -> tuple[int, ...]:
                  help="Also train the first so many dimensions, each."),
     click.option("--max-score", type=click.FloatRange(0, min_open=True), default=1.0,
                  help="Scores are divided by it."),
-    click.option("--max-seq-len", "--max-seq-length", "max_seq_len", type=click.IntRange(3),
-                 default=128, help="Tokens read."),
-    click.option("--epochs", type=click.IntRange(1), default=1, help="Times through the rows."),
-    click.option("--batch-size", type=click.IntRange(2), default=64, help="Rows."),
-    click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=2e-5,
-                 help="The highest."),
-    click.option("--optimizer", type=click.Choice(["google", "adamw", "lamb"]), default="adamw",
-                 help="google = AdamW without bias correction."),
-    click.option("--warmup", type=click.FloatRange(0), default=0.1,
-                 help="Updates of warm-up; below 1 a part of all."),
-    click.option("--weight-decay", type=click.FloatRange(0), default=0.01, help="Of kernels."),
+    learning(epochs=1, batch_size=64, learning_rate=2e-5, optimizer="adamw"),
     click.option("--evaluate-every", type=click.IntRange(0), default=0,
                  help="Updates; 0 = each epoch."),
-    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
-                 help="Weights stay float32."),
     click.option("--seed", type=int, default=0, help="Of order and dropout."),
-    click.option("--quiet", is_flag=True, help="No progress bar."),
+    QUIET,
 )  # fmt: skip
 def embed(train_file: Path, dev_file: Path | None, output: Path, **given: Any) -> None:
     """Train sentence vectors; OUTPUT/model is a sentence-transformers folder."""
-    from bertfeat_tools.embedding.rows import read_columns
     from bertfeat_tools.embedding.train import EmbedOptions, train_embedding
 
     options = EmbedOptions(

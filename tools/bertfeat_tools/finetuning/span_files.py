@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bertfeat.features.writers.whole_file import whole_file
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.tasks.span_answers import Answers
 
 PREDICTIONS, NBEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from bertfeat.features.writers.whole_file import whole_file
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.ner.schemes import Span
 from bertfeat.ner.sentences import Sentence
 

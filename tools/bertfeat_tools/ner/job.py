@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bertfeat.api import Encoder
+from bertfeat.checkpoints.folder_files import write_json
 from bertfeat.ner.batching import character_rows
 from bertfeat.ner.schemes import detect_scheme, labels_of
 from bertfeat.ner.sentences import Sentence
@@ -161,7 +162,7 @@ def train_one(
     if mixed is not None:
         shares = [round(float(share), 6) for share in mixed[0]]
         found |= {"layer_weights": shares, "layer_scale": mixed[1]}
-    (folder / RESULT).write_text(json.dumps(found) + "\n", "utf-8")
+    write_json(folder / RESULT, found)
 
 
 def best_seed(result: Mapping[str, Any]) -> int:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.errors import InputError
 from bertfeat.features.reader import Line
-from bertfeat.features.writers.whole_file import whole_file
 from bertfeat_tools.scoring.lines import is_finite
 from bertfeat_tools.table import Problems, json_objects, read_lines
 

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from bertfeat.features.writers.whole_file import whole_file
+from bertfeat.checkpoints.whole_file import whole_file
 
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 60, 60

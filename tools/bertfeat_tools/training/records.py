@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bertfeat.checkpoints.folder_files import write_json
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.errors import CheckpointError
 
 METRICS = "metrics.jsonl"
@@ -33,7 +34,8 @@ class Curves:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / METRICS
         kept = [line for line in read_curves(self.folder) if line["step"] <= self.start]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+        with whole_file(path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, step: int, kind: str, values: Mapping[str, float]) -> None:
