@@ -13,12 +13,12 @@ QUIET = click.option("--quiet", is_flag=True, help="No progress bar.")
 
 
 def learning(
-    *, epochs: int, batch_size: int, learning_rate: float, optimizer: str
+    *, epochs: int, batch_size: int, learning_rate: float, optimizer: str, max_seq_len: int = 128
 ) -> tuple[Any, ...]:
     """Return the options of the loop that every fine-tuning has, with their defaults."""
     return (
         click.option("--max-seq-len", "--max-seq-length", "max_seq_len", type=click.IntRange(3),
-                     default=128, help="Tokens read."),
+                     default=max_seq_len, help="Tokens read at once."),
         click.option("--epochs", type=click.IntRange(1), default=epochs,
                      help="Times through the rows."),
         click.option("--batch-size", type=click.IntRange(1), default=batch_size, help="Rows."),

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from bertfeat.checkpoints.folder_files import write_json
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
+from bertfeat_tools.cli.recipe import FILE, QUIET, learning
 from bertfeat_tools.cli.steps import step_bar
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 COUNT = click.IntRange(1)
 
 
@@ -22,8 +23,7 @@ COUNT = click.IntRange(1)
     click.option("--output", type=click.Path(path_type=Path), required=True,
                  help="The folder made; an interrupted run in it goes on."),
     MODEL,
-    click.option("--max-seq-len", "--max-seq-length", "max_seq_len", type=click.IntRange(8),
-                 default=384, help="Tokens of a window."),
+    learning(max_seq_len=384, epochs=3, batch_size=32, learning_rate=5e-5, optimizer="google"),
     click.option("--doc-stride", type=COUNT, default=128, help="From window to window."),
     click.option("--max-query-len", "--max-query-length", "max_query_len", type=COUNT, default=64,
                  help="Tokens read of a question."),
@@ -33,21 +33,10 @@ COUNT = click.IntRange(1)
                  default=30, help="Tokens of the longest answer."),
     click.option("--null-threshold", type=float, default=0.0,
                  help="No answer if its odds are above, where the data have such questions."),
-    click.option("--epochs", type=COUNT, default=3, help="Times through the windows."),
-    click.option("--batch-size", type=COUNT, default=32, help="Windows."),
-    click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=5e-5,
-                 help="The highest."),
-    click.option("--optimizer", type=click.Choice(["google", "adamw", "lamb"]), default="google",
-                 help="google = AdamW without bias correction."),
-    click.option("--warmup", type=click.FloatRange(0), default=0.1,
-                 help="Updates of warm-up; below 1 a part of all."),
-    click.option("--weight-decay", type=click.FloatRange(0), default=0.01, help="Of kernels."),
     click.option("--limit", type=COUNT, show_default="all",
                  help="Questions drawn from the training file."),
-    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
-                 help="Weights stay float32."),
     click.option("--seed", type=int, default=0, help="Of everything random."),
-    click.option("--quiet", is_flag=True, help="No progress bar."),
+    QUIET,
 )  # fmt: skip
 def span(output: Path, **given: Any) -> None:
     """Train a reader of answers and print its held-out scores as one JSON object."""
@@ -65,5 +54,5 @@ def span(output: Path, **given: Any) -> None:
             options, train, dev, output,
             lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
         )  # fmt: skip
-    (output / "result.json").write_text(json.dumps(found) + "\n", "utf-8")
+    write_json(output / "result.json", found)
     click.echo(json.dumps(found))

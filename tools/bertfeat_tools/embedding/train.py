@@ -12,11 +12,11 @@ from bertfeat.checkpoints import ModelFolder, SentenceModules, model_hash
 from bertfeat.errors import InputError
 from bertfeat.tokenization import Encoding, Tokenizer
 from bertfeat_tools.embedding.rows import Columns, DistinctBatches
-from bertfeat_tools.finetuning.classify import encoder_inputs
 from bertfeat_tools.scoring.lines import score_similarities
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
 from bertfeat_tools.training.settings import TrainSettings
+from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
     from bertfeat_tools.embedding.model import SentenceModel
@@ -58,11 +58,9 @@ class EmbedOptions:
 
     def settings(self, steps_per_epoch: int) -> TrainSettings:
         """Return what the loop is told."""
-        names = ("learning_rate", "optimizer", "warmup", "weight_decay", "precision", "seed")
-        return TrainSettings(
-            steps=self.epochs * steps_per_epoch, save_every=steps_per_epoch, metric="spearman",
-            evaluate_every=self.evaluate_every or steps_per_epoch, rates=all_but_the_pooler,
-            **{name: getattr(self, name) for name in names},
+        return TrainSettings.of(
+            self, steps_per_epoch, metric="spearman", rates=all_but_the_pooler,
+            evaluate_every=self.evaluate_every or steps_per_epoch,
         )  # fmt: skip
 
 
@@ -144,19 +142,6 @@ def batches_of(options: EmbedOptions, train: Columns, collate: Any) -> ShuffledB
     return DistinctBatches(count, options.batch_size, options.seed, collate, texts=texts)
 
 
-def tokenized(texts: Sequence[str], tokenizer: Tokenizer, limit: int) -> list[Encoding]:
-    """Tokenize texts, cut on the right.
-
-    Raises:
-        InputError: a text cannot be tokenized.
-    """
-    found = tokenizer.encode_batch(list(texts), max_length=limit)
-    for encoding in found:
-        if isinstance(encoding, InputError):
-            raise encoding
-    return found  # type: ignore[return-value]
-
-
 def collated(
     encodings: Sequence[Sequence[Encoding]], scores: np.ndarray, pad_id: int, rows: np.ndarray
 ) -> Batch:
@@ -180,12 +165,5 @@ class Judge:
         return {name: float(scores[name]) for name in ("spearman", "pearson")}
 
     def _vectors(self, model: "SentenceModel", texts: Sequence[Encoding]) -> np.ndarray:
-        order = np.argsort([len(text) for text in texts], kind="stable")
-        parts = [
-            np.asarray(model.vectors(encoder_inputs([texts[n] for n in rows], self._pad_id)))
-            for rows in np.array_split(order, -(-len(order) // 64))
-        ]
-        vectors = np.concatenate(parts)
-        placed = np.empty_like(vectors)
-        placed[order] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return placed
+        vectors = np.stack(computed(texts, self._pad_id, model.vectors))
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bertfeat.checkpoints import model_hash
-from bertfeat.errors import InputError
 from bertfeat.tokenization import Encoding, Tokenizer
 from bertfeat_tools.finetuning.classify import (
     HEADS,
@@ -17,12 +16,11 @@ from bertfeat_tools.finetuning.classify import (
     RUN,
     ClassifyOptions,
     Rates,
-    encoder_inputs,
-    logits_of,
 )
 from bertfeat_tools.finetuning.questions import Questions
 from bertfeat_tools.training.batches import Batch, ShuffledBatches, padded
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.chooser import Chooser
@@ -82,14 +80,10 @@ def tokenized_choices(questions: Questions, tokenizer: Tokenizer, limit: int) ->
     Raises:
         InputError: one cannot be tokenized.
     """
-    found: list[Choices] = []
-    for text, choices in questions.items:
-        encodings = tokenizer.encode_batch([(text, choice) for choice in choices], max_length=limit)
-        for encoding in encodings:
-            if isinstance(encoding, InputError):
-                raise encoding
-        found.append(encodings)  # type: ignore[arg-type]
-    return found
+    return [
+        tokenized([(text, choice) for choice in choices], tokenizer, limit)
+        for text, choices in questions.items
+    ]
 
 
 def collated_choices(
@@ -115,7 +109,7 @@ class ChoiceJudge:
     def __call__(self, model: "Chooser") -> dict[str, float]:
         """Return the share of questions whose right choice has the highest score."""
         flat = [encoding for choices in self.encodings for encoding in choices]
-        scores = logits_of(model, flat, self.pad_id)[:, 0]
+        scores = np.stack(computed(flat, self.pad_id, model.logits))[:, 0]
         parts = np.split(scores, np.cumsum([len(choices) for choices in self.encodings])[:-1])
         right = [part.argmax() == answer for part, answer in zip(parts, self.answers, strict=True)]
         return {"accuracy": float(np.mean(right))}

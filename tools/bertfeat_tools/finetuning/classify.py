@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bertfeat.checkpoints import ModelFolder, model_hash
-from bertfeat.errors import InputError
 from bertfeat.tokenization import Encoding, Tokenizer
 from bertfeat_tools.finetuning.examples import Examples, labels_of, targets
 from bertfeat_tools.scoring.lines import score_classes, score_similarities
-from bertfeat_tools.training.batches import Batch, ShuffledBatches, padded
+from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
 from bertfeat_tools.training.settings import TrainSettings
+from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.classifier import Classifier
@@ -66,13 +66,7 @@ class ClassifyOptions:
 
     def settings(self, steps_per_epoch: int, rates: Callable[[str], float]) -> TrainSettings:
         """Return what the loop is told."""
-        names = ("learning_rate", "optimizer", "warmup", "weight_decay", "patience", "precision",
-                 "seed", "metric")  # fmt: skip
-        return TrainSettings(
-            steps=self.epochs * steps_per_epoch, save_every=steps_per_epoch,
-            evaluate_every=steps_per_epoch, rates=rates,
-            **{name: getattr(self, name) for name in names},
-        )  # fmt: skip
+        return TrainSettings.of(self, steps_per_epoch, rates=rates)
 
 
 def train_classifier(
@@ -104,7 +98,7 @@ def train_classifier(
     weights = balanced(wanted[0], len(labels)) if options.class_weights == "balanced" else None
     model = Classifier(bert, options.problem, class_weights=weights, smoothing=options.smoothing)
     limit = min(options.max_seq_len, source.config.max_position_embeddings)
-    encodings = [tokenized(part, tokenizer, limit) for part in (train, dev)]
+    encodings = [tokenized(part.items, tokenizer, limit) for part in (train, dev)]
     collate = partial(collated, encodings[0], wanted[0], tokenizer.pad_id)
     lengths = np.array([len(encoding) for encoding in encodings[0]])
     batches = ShuffledBatches(len(train), options.batch_size, options.seed, collate, lengths)
@@ -121,49 +115,12 @@ def train_classifier(
     return {**result.scores, "train_s": round(result.train_s, 2), "best_step": result.best_step}
 
 
-def tokenized(examples: Examples, tokenizer: Tokenizer, max_seq_len: int) -> list[Encoding]:
-    """Tokenize texts or pairs, cut on the right.
-
-    Raises:
-        InputError: an item cannot be tokenized.
-    """
-    found = tokenizer.encode_batch(examples.items, max_length=max_seq_len)
-    for encoding in found:
-        if isinstance(encoding, InputError):
-            raise encoding
-    return found  # type: ignore[return-value]
-
-
 def collated(
     encodings: Sequence[Encoding], wanted: np.ndarray, pad_id: int, rows: np.ndarray
 ) -> Batch:
     """Return the batch of some examples."""
     chosen = [encodings[row] for row in rows]
     return {**encoder_inputs(chosen, pad_id), "targets": wanted[rows]}
-
-
-def encoder_inputs(encodings: Sequence[Encoding], pad_id: int) -> Batch:
-    """Return the encoder's inputs, int32 (B, S) each."""
-    return {
-        "input_ids": padded([e.input_ids for e in encodings], pad_id),
-        "attention_mask": padded([[1] * len(e) for e in encodings]),
-        "token_type_ids": padded([e.token_type_ids for e in encodings]),
-    }
-
-
-def logits_of(
-    model: "Classifier", encodings: Sequence[Encoding], pad_id: int, batch_size: int = 32
-) -> np.ndarray:
-    """Return float32 (n, labels), in the order given; computed in the order of their lengths."""
-    order = np.argsort([len(e) for e in encodings], kind="stable")
-    parts = []
-    for first in range(0, len(order), batch_size):
-        rows = [encodings[row] for row in order[first : first + batch_size]]
-        parts.append(np.asarray(model.logits(encoder_inputs(rows, pad_id))))
-    found = np.concatenate(parts)
-    placed = np.empty_like(found)
-    placed[order] = found
-    return placed
 
 
 @dataclass(frozen=True)
@@ -177,7 +134,7 @@ class Judge:
 
     def __call__(self, model: "Classifier") -> dict[str, float]:
         """Return accuracy, macro F1 and MCC; correlations for values; F1 for several labels."""
-        logits = logits_of(model, self.encodings, self.pad_id)
+        logits = np.stack(computed(self.encodings, self.pad_id, model.logits))
         if self.options.problem == "regression":
             found = score_similarities(self.wanted.astype(float), logits[:, 0].astype(float))
             return {name: float(found[name]) for name in ("spearman", "pearson")}

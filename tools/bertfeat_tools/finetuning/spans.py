@@ -15,9 +15,10 @@ from bertfeat.tokenization import Tokenizer
 from bertfeat_tools.finetuning.span_examples import SpanExamples
 from bertfeat_tools.finetuning.span_files import write_answers
 from bertfeat_tools.scoring.span import score_spans
-from bertfeat_tools.training.batches import Batch, ShuffledBatches, padded
+from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
 from bertfeat_tools.training.settings import TrainSettings
+from bertfeat_tools.training.texts import computed, encoder_inputs
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.span_model import SpanModel
@@ -50,12 +51,7 @@ class SpanTraining:
 
     def settings(self, steps_per_epoch: int) -> TrainSettings:
         """Return what the loop is told."""
-        names = ("learning_rate", "optimizer", "warmup", "weight_decay", "precision", "seed")
-        return TrainSettings(
-            steps=self.epochs * steps_per_epoch, save_every=steps_per_epoch,
-            evaluate_every=steps_per_epoch, metric="f1",
-            **{name: getattr(self, name) for name in names},
-        )  # fmt: skip
+        return TrainSettings.of(self, steps_per_epoch, metric="f1")
 
 
 def train_spans(
@@ -88,7 +84,7 @@ def train_spans(
     model = SpanModel(make_bert(source, heads=("span",), precision=options.precision))
 
     def collate(rows: np.ndarray) -> Batch:
-        inputs = window_inputs([windows[row] for row in rows], tokenizer.pad_id)
+        inputs = encoder_inputs([windows[row] for row in rows], tokenizer.pad_id)
         return {**inputs, "targets": wanted[rows]}
 
     lengths = np.array([len(window) for window in windows])
@@ -158,15 +154,6 @@ def _places(window: Window, found: tuple[int, int] | None) -> tuple[int, int]:
     return found[0] + shift, found[1] + shift
 
 
-def window_inputs(windows: Sequence[Window], pad_id: int) -> Batch:
-    """Return the encoder's inputs, int32 (B, S) each."""
-    return {
-        "input_ids": padded([w.input_ids for w in windows], pad_id),
-        "attention_mask": padded([[1] * len(w) for w in windows]),
-        "token_type_ids": padded([w.token_type_ids for w in windows]),
-    }
-
-
 @dataclass(frozen=True)
 class Judge:
     """Scores a reader of answers on held-out questions."""
@@ -183,17 +170,11 @@ class Judge:
         scores = score_spans(self.examples.questions, answers, self.examples.has_null)
         return {name: float(value) for name, value in scores.items()}
 
-    def answers(self, model: "SpanModel", batch_size: int = 32) -> list[Answers]:
+    def answers(self, model: "SpanModel") -> list[Answers]:
         """Return what is found for each question."""
         windows = [window for text in self.texts for window in text.windows]
-        logits: list[np.ndarray] = [np.zeros((0, 2), np.float32)] * len(windows)
-        order = np.argsort([len(window) for window in windows], kind="stable")
-        for first in range(0, len(order), batch_size):
-            rows = order[first : first + batch_size]
-            found = np.asarray(model.logits(window_inputs([windows[r] for r in rows], self.pad_id)))
-            for place, row in enumerate(rows):
-                logits[row] = found[place, : len(windows[row])]
-        each = iter(logits)
+        logits = computed(windows, self.pad_id, model.logits)
+        each = (row[: len(window)] for row, window in zip(logits, windows, strict=True))
         return [
             answers_of(text, [next(each) for _ in text.windows], self.options)
             for text in self.texts

@@ -14,8 +14,8 @@ from bertfeat.ner.batching import word_mask
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.word_vectors import FeatureOptions, in_context, word_tokens
 from bertfeat.tokenization import Encoding, Tokenizer
-from bertfeat_tools.finetuning.classify import encoder_inputs
 from bertfeat_tools.training.batches import Batch
+from bertfeat_tools.training.texts import encoder_inputs
 
 
 @dataclass(frozen=True)

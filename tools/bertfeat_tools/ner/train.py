@@ -76,13 +76,7 @@ class NerTraining:
         self, steps_per_epoch: int, rates: Callable[[str], float] | None = None
     ) -> TrainSettings:
         """Return what the loop is told."""
-        return TrainSettings(
-            steps=self.epochs * steps_per_epoch, learning_rate=self.learning_rate,
-            optimizer=self.optimizer, warmup=self.warmup, weight_decay=self.weight_decay,
-            schedule="linear", clip=self.clip, precision=self.precision, seed=self.seed,
-            save_every=steps_per_epoch, evaluate_every=steps_per_epoch, metric="f1",
-            patience=self.patience, rates=rates,
-        )  # fmt: skip
+        return TrainSettings.of(self, steps_per_epoch, metric="f1", rates=rates)
 
 
 def tagged(sentences: Sequence[Sentence], rows: Sequence[Any], scheme: str) -> Tagged:

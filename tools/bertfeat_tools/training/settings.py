@@ -1,7 +1,7 @@
 """How a run is trained, whatever it trains."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bertfeat.errors import ConfigError
@@ -70,6 +70,19 @@ class TrainSettings:
         ]  # fmt: skip
         if problems:
             raise ConfigError("; ".join(problems))
+
+    @classmethod
+    def of(cls, options: Any, steps_per_epoch: int, **others: Any) -> "TrainSettings":
+        """Take from a task's options those that are the loop's, under the same names.
+
+        Args:
+            options: a dataclass with ``epochs``.
+            steps_per_epoch: after so many updates a checkpoint is written and scored.
+            others: fields that go before the options'.
+        """
+        own = {f.name: getattr(options, f.name) for f in fields(cls) if hasattr(options, f.name)}
+        every = {"save_every": steps_per_epoch, "evaluate_every": steps_per_epoch}
+        return cls(**{**own, **every, "steps": options.epochs * steps_per_epoch, **others})
 
     @property
     def warmup_steps(self) -> int:
