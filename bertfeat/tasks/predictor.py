@@ -10,6 +10,7 @@ import numpy as np
 from bertfeat.api import Encoder
 from bertfeat.checkpoints.folder_files import read_json
 from bertfeat.errors import InputError, MissingHead, RowErrors
+from bertfeat.features.heads import log_softmax
 
 SEVERAL = "multi_label_classification"
 CHOICE = "multiple_choice"
@@ -125,10 +126,11 @@ class Predictor:
             if self.problem == "regression":
                 yield Prediction(None, float(row[0]), {})
                 continue
-            chances = 1 / (1 + np.exp(-row)) if self.problem == SEVERAL else _softmax(row)
+            several = self.problem == SEVERAL
+            chances = 1 / (1 + np.exp(-row)) if several else np.exp(log_softmax(row))
             scores = {label: float(x) for label, x in zip(self.labels, chances, strict=True)}
             best = max(scores, key=scores.__getitem__)
-            if self.problem == SEVERAL:
+            if several:
                 chosen = tuple(label for label, score in scores.items() if score > 0.5)
                 yield Prediction(None, scores[best], scores, chosen)
             else:
@@ -143,11 +145,7 @@ def _is_question(item: Any) -> bool:
 
 
 def _chosen(logits: np.ndarray) -> Prediction:
-    scores = {str(n): float(x) for n, x in enumerate(_softmax(logits.astype(np.float64)))}
+    chances = np.exp(log_softmax(logits.astype(np.float64)))
+    scores = {str(number): float(chance) for number, chance in enumerate(chances)}
     best = max(scores, key=scores.__getitem__)
     return Prediction(best, scores[best], scores)
-
-
-def _softmax(row: np.ndarray) -> np.ndarray:
-    powers = np.exp(row - row.max())
-    return np.asarray(powers / powers.sum())

@@ -176,4 +176,5 @@ def test_the_papers_table(files, model, tmp_path):
         "Concat Last Four Hidden", "Weighted Sum All 2 Layers",
     ]  # fmt: skip
     again = json.loads(call(bertfeat, *arguments, "--json").out)
+    assert again["computed"] == 0 < again["cached"]
     assert [row["paper"] for row in again["rows"]] == [91.0, 95.6, 94.9, 95.9, 96.1, 95.5]

@@ -11,7 +11,7 @@ import click
 from bertfeat.checkpoints.folder_files import copy_whole, write_json
 from bertfeat.ner.files import FORMATS, WRITERS
 from bertfeat.ner.schemes import SCHEMES
-from bertfeat_tools.cli.options import CONTEXT, MODEL, RUN, load_encoder, with_options
+from bertfeat_tools.cli.options import CONTEXT, MODEL, RUN, load_encoder, load_options, with_options
 from bertfeat_tools.cli.steps import step_bar
 
 if TYPE_CHECKING:
@@ -201,12 +201,14 @@ def repro(**options: Any) -> None:
 
 
 def _features(options: dict[str, Any]) -> "Features":
+    from bertfeat.engine.backend import load_keras
     from bertfeat_tools.ner.job import Features
 
     fine_tuned = options.get("fine_tune_encoder", False)
     if options.get("characters"):
         if fine_tuned:
             raise click.UsageError("--characters has no encoder that --fine-tune-encoder may train")
+        load_keras(options["device"], options["threads"])
         return Features(None)
     encoder = load_encoder(options, **{"precision": "float32"} if fine_tuned else {})
     is_folder = Path(options["model"]).is_dir()  # found again from wherever the tagger is loaded
@@ -237,6 +239,4 @@ def _training(options: dict[str, Any]) -> Any:
 def _load(tagger: Path, options: dict[str, Any]) -> Any:
     from bertfeat.tasks import Tagger
 
-    names = ("precision", "device", "offline", "threads")
-    chosen = {name: options[name] for name in names if options.get(name) is not None}
-    return Tagger.load(tagger, progress=not options["quiet"], **chosen)
+    return Tagger.load(tagger, **load_options(options))

@@ -156,9 +156,13 @@ def load_encoder(options: Mapping[str, Any], **others: Any) -> "Encoder":
     """
     from bertfeat import Encoder
 
+    return Encoder.load(options["model"], **load_options(options) | others)
+
+
+def load_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick from a command's options those of :class:`bertfeat.loading.LoadOptions`."""
     known = {f.name: options[f.name] for f in fields(LoadOptions) if f.name in options}
-    progress = not options.get("quiet", False)
-    return Encoder.load(options["model"], progress=progress, **known | others)
+    return {"progress": not options.get("quiet", False), **known}
 
 
 def is_given(ctx: click.Context, name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bertfeat.errors import InputError
-from bertfeat_tools.cli.options import CONTEXT, RUN, with_options
+from bertfeat_tools.cli.options import CONTEXT, RUN, load_options, with_options
 
 CHUNK = 1024
 """Lines that are predicted, and printed, together."""
@@ -29,18 +29,15 @@ def predict(folder: Path, source: str, **options: Any) -> None:
     from bertfeat.features.reader import open_lines
     from bertfeat.tasks import Predictor
 
-    names = ("precision", "device", "offline", "threads")
-    chosen = {name: options[name] for name in names if options.get(name) is not None}
-    predictor = Predictor.load(folder, progress=not options["quiet"], **chosen)
+    predictor = Predictor.load(folder, **load_options(options))
     with open_lines(source) as reader:
         lines = iter(reader)
         while chunk := list(islice(lines, CHUNK)):
             items = [item_of(line.text, line.error, reader.where(line.index)) for line in chunk]
             for item, found in zip(items, predictor.predict(items), strict=True):
                 text = item if isinstance(item, str) else list(item)
-                value: dict[str, Any] = {"text": text, "label": found.label, "score": found.score}
-                value |= {"scores": found.scores} if found.scores else {}
-                value |= {"labels": list(found.labels)} if found.labels else {}
+                said = {name: x for name, x in vars(found).items() if x not in ({}, ())}
+                value = {"text": text, **said}
                 sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 

@@ -62,8 +62,9 @@ class Features:
             return FEATURE_BASED
         return FineTuning(*open_folder(self.encoder.folder), self.encoder_learning_rate)
 
+    @cached_property
     def word_vectors(self) -> WordVectors:
-        """Return what computes them, kept on disk."""
+        """What computes them, kept on disk."""
         assert self.encoder is not None
         options = FeatureOptions.of(self.encoder, self.layers, self.pooling, self.context)
         return WordVectors(self.encoder, options)
@@ -80,7 +81,7 @@ class Features:
         if self.encoder is None:
             table = character_table(train)
             return TaggerSettings(labels=labels, characters=table, **network)
-        options = self.word_vectors().options
+        options = self.word_vectors.options
         return TaggerSettings(
             labels=labels, encoder=self.name, encoder_hash=self.encoder.model_hash,
             layers=options.layers, hidden_size=self.encoder.config.hidden_size,
@@ -98,7 +99,7 @@ class Features:
         if self.encoder_learning_rate is not None:
             options = FeatureOptions.of_tagger(settings)
             return token_rows(sentences, options, self.encoder.tokenizer)
-        return self.word_vectors()(sentences, progress)
+        return self.word_vectors(sentences, progress)
 
 
 def data_for(
