@@ -10,7 +10,7 @@ from bertfeat.encoder.names import output_names
 from bertfeat.engine.packing import Inputs, pack
 from bertfeat.errors import ConfigError, InputError, RowErrors
 from bertfeat.features.options import EncodeOptions
-from bertfeat.features.pooled import EncodeInfo, check_rows
+from bertfeat.features.pooled import EncodeInfo, check_rows, finite
 from bertfeat.features.program import RawProgram
 from bertfeat.features.runtime import Runtime
 from bertfeat.tokenization import Encoding
@@ -86,7 +86,7 @@ def classify(
     """Return the classification head's activated outputs, float32 (n, labels).
 
     Raises:
-        RowErrors: some items are not acceptable; their rows are zero.
+        RowErrors: some items are not acceptable, or their outputs not finite; their rows are zero.
     """
     runtime.require_head("classifier", "score")
     info = EncodeInfo.of_rows(len(items))
@@ -96,7 +96,8 @@ def classify(
         found = results["classifier_logits"][: len(rows)]
         if not scores.shape[1]:
             scores = np.zeros((len(items), found.shape[1]), np.float32)
-        scores[np.array(good)[rows]] = activation(found)
+        numbers = np.array(good)[rows]
+        scores[numbers] = finite(activation(found), numbers, info)
     if info.errors:
         raise RowErrors(info.errors, scores)
     return scores

@@ -134,7 +134,7 @@ def _encode_chunk(
         vectors = np.zeros((len(items), *middle, spec.dim), np.float32)
         for rows, results in batches:
             found = results["vectors"][: len(rows)]
-            vectors[numbers[rows]] = _finite(found, start + numbers[rows], info)
+            vectors[numbers[rows]] = finite(found, start + numbers[rows], info)
         return vectors
     ragged = [np.zeros((0, *middle, spec.dim), np.float32)] * len(items)
     for rows, results in batches:
@@ -147,7 +147,7 @@ def _encode_chunk(
     return ragged
 
 
-def _finite(vectors: np.ndarray, rows: np.ndarray, info: EncodeInfo) -> np.ndarray:
+def finite(vectors: np.ndarray, rows: np.ndarray, info: EncodeInfo) -> np.ndarray:
     """Return the vectors with non-finite rows zero, and note an error for each of those."""
     bad = ~np.isfinite(vectors).reshape(len(vectors), -1).all(axis=1)
     if bad.any():

@@ -249,10 +249,10 @@ def test_a_checkpoint_without_pooler_says_so(tiny_bert):
 def test_non_finite_vectors_never_leave(tiny_bert):
     from safetensors.numpy import load_file, save_file
 
-    folder = tiny_bert(seed=1)
+    folder = tiny_bert(seed=1, heads=("pooler", "classifier"))
     tensors = load_file(folder / "model.safetensors")
     cat = (folder / "vocab.txt").read_text().splitlines().index("cat")
-    tensors["embeddings.word_embeddings.weight"][cat] = np.nan
+    tensors["bert.embeddings.word_embeddings.weight"][cat] = np.nan
     save_file(tensors, folder / "model.safetensors")
     encoder = Encoder.load(folder)
     vectors, info = encoder.encode(["the dog", "the cat"], pooling="mean", return_info=True)
@@ -263,6 +263,10 @@ def test_non_finite_vectors_never_leave(tiny_bert):
     items = list(encoder.extract(["the cat", "the dog"], return_errors=True))
     assert isinstance(items[0].error, NonFiniteError)
     assert items[1].error is None
+    with pytest.raises(RowErrors) as caught:
+        encoder.score(["the dog", "the cat"])
+    assert [type(error) for error in caught.value.errors.values()] == [NonFiniteError]
+    assert caught.value.vectors[0].any()
 
 
 def test_a_plain_bert_gives_one_notice(tiny_bert):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bertfeat.checkpoints import ModelFolder, model_hash
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat.config import EncoderConfig
 from bertfeat.errors import InputError
 from bertfeat_tools.pretraining.build import HELD_OUT
@@ -127,7 +128,8 @@ def pretrain(
     )  # fmt: skip
     if not (folder / MODEL).exists():
         save_bert(bert, source, corpora[0].tokenizer, folder / MODEL, id2label=None, label2id=None)
-        (folder / MODEL / CARD).write_text(model_card(options, settings, folder / RUN), "utf-8")
+    with whole_file(folder / MODEL / CARD) as card:
+        card.write_text(model_card(options, settings, folder / RUN), "utf-8")
     lines = read_curves(folder / RUN)
     scores = result.scores or {k: v for k, v in lines[-1].items() if isinstance(v, float)}
     tell(table_by_steps(lines))
