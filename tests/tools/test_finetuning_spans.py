@@ -171,6 +171,28 @@ def test_questions_without_answer_are_told_by_the_file(tmp_path):
         read_spans(path, answered=True)
 
 
+@pytest.mark.slow
+def test_questions_without_answer_get_odds_and_a_threshold(tiny_bert, tmp_path):
+    content = squad(rows())
+    for paragraph in content["data"][0]["paragraphs"][::2]:
+        paragraph["qas"][0] |= {"answers": [], "is_impossible": True}
+    for paragraph in content["data"][0]["paragraphs"][1::2]:
+        paragraph["qas"][0]["is_impossible"] = False
+    (tmp_path / "both.json").write_text(json.dumps(content))
+    done = call(bertfeat, "train", "span", "--train", tmp_path / "both.json", "--dev",
+                tmp_path / "both.json", "--output", tmp_path / "out", "--model",
+                tiny_bert(num_hidden_layers=1), "--epochs", 1, "--batch-size", 8,
+                "--max-seq-len", 20, "--doc-stride", 6, "--quiet")  # fmt: skip
+    assert done.code == 0, done.err
+    found, out = json.loads(done.out), tmp_path / "out"
+    odds = json.loads((out / "null_odds.json").read_text())
+    answers = json.loads((out / "predictions.json").read_text())
+    assert list(odds) == list(answers) == [f"q{n}" for n in range(16)]
+    assert all((answers[name] == "") == (odds[name] > 0) for name in odds)
+    assert found["best_f1"] >= max(found["f1"], 50)  # half of the questions have no answer
+    assert found["best_f1_thresh"] in {0.0, *odds.values()}
+
+
 @pytest.mark.data
 def test_real_files_are_read(data_dir):
     counts = {"squad-dev-v1.1-open": 5665, "squad-dev-v2.0-open": 5303}

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 @with_options(
     click.argument("data", type=FILE),
     click.argument("predictions", type=FILE, nargs=-1, required=True),
+    click.option("--null-odds", type=FILE,
+                 help="Odds of no answer (SQuAD 2.0): also find the best thresholds."),
     COMPARE, SEED,
 )  # fmt: skip
-def span(data: Path, predictions: tuple[Path, ...], **options: Any) -> None:
+def span(data: Path, predictions: tuple[Path, ...], null_odds: Path | None, **options: Any) -> None:
     """Score answers to SQuAD 1.1 or 2.0: exact match and F1 in percent, as one JSON object.
 
     DATA is the data set's own file, PREDICTIONS an object of question identifier to answer text.
     Several are runs of one system: their mean and standard deviation.
     """
+    from bertfeat_tools.scoring.null_odds import best_thresholds, read_null_odds
     from bertfeat_tools.scoring.span import (
         read_predictions,
         read_questions,
@@ -43,4 +46,10 @@ def span(data: Path, predictions: tuple[Path, ...], **options: Any) -> None:
         found = score_files(read, predictions, **options)
     if len(predictions) == 1:
         found |= score_spans(questions, read_predictions(predictions[0]), version_2)
+    if null_odds is not None:
+        if len(predictions) > 1:
+            raise click.UsageError("--null-odds belongs to one file of predictions")
+        answers = read_predictions(predictions[0])
+        odds = read_null_odds(null_odds, [q for q in questions if q.id in answers])
+        found |= best_thresholds(questions, answers, odds)
     click.echo(json.dumps(found))

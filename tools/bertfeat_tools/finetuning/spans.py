@@ -14,6 +14,7 @@ from bertfeat.tasks.span_windows import Passage, SpanOptions, Window, passages
 from bertfeat.tokenization import Tokenizer
 from bertfeat_tools.finetuning.span_examples import SpanExamples
 from bertfeat_tools.finetuning.span_files import write_answers
+from bertfeat_tools.scoring.null_odds import best_thresholds
 from bertfeat_tools.scoring.span import score_spans
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
@@ -100,9 +101,21 @@ def train_spans(
             model.bert, source, tokenizer, folder / MODEL,
             architectures=["BertForQuestionAnswering"], span=asdict(options.spans),
         )  # fmt: skip
-    ids = [row.id for row in dev.rows]
-    write_answers(folder, ids, judge.answers(model), has_null=options.spans.has_null)
-    return {**result.scores, "train_s": round(result.train_s, 2), "best_step": result.best_step}
+    ids, found = [row.id for row in dev.rows], judge.answers(model)
+    write_answers(folder, ids, found, has_null=options.spans.has_null)
+    best = thresholds(dev, found) if options.spans.has_null else {}
+    return {**result.scores, **best, "train_s": round(result.train_s, 2),
+            "best_step": result.best_step}  # fmt: skip
+
+
+def thresholds(examples: SpanExamples, found: Sequence[Answers]) -> dict[str, float]:
+    """Return the best thresholds of null odds on examples; see :func:`best_thresholds`."""
+    answers = {
+        row.id: next((one.text for one in own.candidates if one.text), "")
+        for row, own in zip(examples.rows, found, strict=True)
+    }
+    odds = {row.id: own.null_odds for row, own in zip(examples.rows, found, strict=True)}
+    return best_thresholds(examples.questions, answers, odds)
 
 
 def tokenized(examples: SpanExamples, tokenizer: Tokenizer, options: SpanOptions) -> list[Passage]:

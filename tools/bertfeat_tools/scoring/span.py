@@ -2,7 +2,7 @@
 
 The rules are those of ``evaluate-v1.1.py`` and ``evaluate-v2.0.py`` (Rajpurkar et al. 2016, 2018).
 They differ: 1.1 counts a question without a prediction as wrong, 2.0 leaves it out of the mean.
-Not here: thresholds over null odds, and CMRC, whose script counts characters.
+Not here: CMRC, whose script counts characters.
 """
 
 import json
@@ -59,17 +59,27 @@ def read_predictions(path: Path) -> dict[str, str]:
     Raises:
         InputError: the file is not JSON or not an object of texts; every bad identifier is listed.
     """
-    found = _read_json(path)
-    if not isinstance(found, dict):
-        raise InputError(
-            f"expected one JSON object of identifier to answer text, {path} holds a "
-            f"{type(found).__name__}; write it as predictions.json"
-        )
+    found = read_object(path, "answer text")
     bad = [name for name, text in found.items() if not isinstance(text, str)]
     if bad:
         raise InputError(
             f"expected a text for each identifier, {path} has something else for "
             f"{', '.join(bad)}; write an empty text for no answer"
+        )
+    return found
+
+
+def read_object(path: Path, what: str) -> dict[str, Any]:
+    """Return a JSON object of question identifiers to something.
+
+    Raises:
+        InputError: the file is not JSON, or holds something else.
+    """
+    found = _read_json(path)
+    if not isinstance(found, dict):
+        raise InputError(
+            f"expected one JSON object of identifier to {what}, {path} holds a "
+            f"{type(found).__name__}; write it as {path.name}"
         )
     return found
 
@@ -90,7 +100,7 @@ def score_spans(
             f"expected predictions for the data's {len(questions)} question(s), none of "
             f"{len(predictions)} identifier(s) is one of them; give the file of this data"
         )
-    score = _score_2 if version_2 else _score_1
+    score = score_answer if version_2 else _score_1
     scores = {q.id: score(predictions[q.id], q.answers) for q in known}
     total = len(known) if version_2 else len(questions)
     found: dict[str, float | int] = _mean(list(scores.values()), total)
@@ -112,7 +122,7 @@ def span_statistic(
         InputError: there is no question to score, or no prediction for any of them.
     """
     score_spans(questions, predictions, version_2)
-    score, absent = (_score_2, math.nan) if version_2 else (_score_1, 0.0)
+    score, absent = (score_answer, math.nan) if version_2 else (_score_1, 0.0)
     table = np.array([
         score(predictions[q.id], q.answers) if q.id in predictions else (absent, absent)
         for q in questions
@@ -166,7 +176,8 @@ def _score_1(predicted: str, answers: tuple[str, ...]) -> tuple[float, float]:
     return _best(predicted, answers, empty_agrees=False)
 
 
-def _score_2(predicted: str, answers: tuple[str, ...]) -> tuple[float, float]:
+def score_answer(predicted: str, answers: tuple[str, ...]) -> tuple[float, float]:
+    """Return exact match and F1 of an answer as SQuAD 2.0 counts them; no answers = none right."""
     golds = tuple(answer for answer in answers if normalize_answer(answer)) or ("",)
     return _best(predicted, golds, empty_agrees=True)
 
