@@ -153,6 +153,7 @@ def test_twenty_losses_equal_transformers(tiny_bert, tmp_path, problem):
     np.testing.assert_allclose(losses, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_pairs_values_and_seeds(model, tmp_path):
     rows = [("cat", "cat", 5), ("cat", "dog", 1), ("the sun", "the sun", 4.5), ("one", "two", 0.5)]
     lines = [json.dumps({"a": a, "b": b, "score": s}) for a, b, s in rows * 3]

@@ -102,6 +102,7 @@ def parts(model, **options):
     return settings, features.approach, data
 
 
+@pytest.mark.slow
 def test_ten_losses_equal_torchs(tiny_bert, tmp_path):
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
@@ -176,6 +177,7 @@ class Killed(Exception):
     """Stands for a kill between two updates."""
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_with_the_same_tagger(tiny_bert, tmp_path):
     model = tiny_bert(num_hidden_layers=1)
     features = Features(Encoder.load(model), str(model), "-1", encoder_learning_rate=1e-3)

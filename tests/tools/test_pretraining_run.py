@@ -54,6 +54,7 @@ def test_fifty_steps_equal_transformers_and_a_plain_optimizer(tiny_bert, tmp_pat
     assert expected[-1] < expected[0]
 
 
+@pytest.mark.slow
 def test_the_first_gradient_equals_torchs(tiny_bert):
     pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
