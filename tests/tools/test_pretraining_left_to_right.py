@@ -10,7 +10,8 @@ from bertfeat import Encoder
 from bertfeat.errors import InputError
 from bertfeat_tools.cli.group import bertfeat
 from bertfeat_tools.pretraining.corpus import next_tokens
-from bertfeat_tools.pretraining.run import PretrainOptions
+from bertfeat_tools.pretraining.run import PretrainOptions, pretrain
+from bertfeat_tools.training.settings import TrainSettings
 from command_line import call
 from tiny_bert import VOCABULARY, write_tokenizer
 
@@ -33,6 +34,13 @@ def test_each_token_is_predicted_from_the_one_before_and_nothing_stays_masked():
 def test_the_pair_objective_is_refused():
     with pytest.raises(InputError, match=r"objective='nsp' with left_to_right.*objective none"):
         PretrainOptions(data=(Path("d"),), steps=(1,), left_to_right=True)
+
+
+def test_a_left_to_right_model_is_not_trained_both_ways(tiny_bert, tmp_path):
+    folder = tiny_bert(is_decoder=True)
+    options = PretrainOptions(data=(tmp_path,), steps=(1,), init=str(folder))
+    with pytest.raises(InputError, match="attends from left to right; add --left-to-right"):
+        pretrain(options, TrainSettings(steps=1), tmp_path / "out")
 
 
 @pytest.mark.slow

@@ -101,9 +101,7 @@ def pretrain(
     from bertfeat_tools.pretraining.model import HEADS, Pretraining
     from bertfeat_tools.training.loop import train
 
-    source = open_folder(options.init)[0] if options.init else scratch(options, corpora[0])
-    source = replace(source, config=replace(source.config, is_decoder=options.left_to_right))
-    _check_vocabulary(source, corpora)
+    source = source_of(options, corpora)
     pairs = options.objective != "none"
     heads = HEADS if pairs else ("masked_lm",)  # a head without a gradient would only decay
     bert = make_bert(source, heads=heads, precision=settings.precision)
@@ -139,6 +137,23 @@ def pretrain(
 def row_length(corpus: Corpus) -> int:
     """Return the tokens of a row; those of Google's own files are not noted, so 128."""
     return int(corpus.description.get("options", {}).get("pairs", {}).get("max_seq_len", 128))
+
+
+def source_of(options: PretrainOptions, corpora: Sequence[Corpus]) -> ModelFolder:
+    """Return what training starts from, attending as it is asked to.
+
+    Raises:
+        InputError: a model from left to right would be trained both ways, or the examples were made
+            with another vocabulary.
+    """
+    source = open_folder(options.init)[0] if options.init else scratch(options, corpora[0])
+    if source.config.is_decoder and not options.left_to_right:
+        raise InputError(
+            f"{options.init} attends from left to right; add --left-to-right to go on so, or start "
+            "from a model that attends both ways"
+        )
+    _check_vocabulary(source, corpora)
+    return replace(source, config=replace(source.config, is_decoder=options.left_to_right))
 
 
 def scratch(options: PretrainOptions, corpus: Corpus) -> ModelFolder:
