@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from bertfeat.errors import InputError
 from bertfeat.tokenization import Tokenizer
+from bertfeat_tools.cli.group import bertfeat
 from bertfeat_tools.pretraining.build import BuildOptions, blocks, build
 from bertfeat_tools.pretraining.documents import read_documents
 from bertfeat_tools.pretraining.masking import Masking, Tokens, mask_tokens
 from bertfeat_tools.pretraining.pairs import PairOptions, rows_of
 from bertfeat_tools.pretraining.vocabulary import VocabularyOptions, train_vocabulary
+from command_line import call
 from tiny_bert import VOCABULARY, write_tokenizer
 
 TOKENS = Tokens(4, np.arange(5, 1000, dtype=np.int32))
@@ -215,3 +217,13 @@ def test_googles_sample_text(data_dir, tokenizer, tmp_path):
     found = build(documents, tokenizer, BuildOptions(copies=3), tmp_path / "out")
     assert found["statistics"]["train"]["documents"] == 3
     assert found["statistics"]["train"]["masked_share"] == pytest.approx(0.15, abs=0.01)
+
+
+@pytest.mark.parametrize(("lines", "warned"), [(1, True), (20, False)])
+def test_documents_without_next_sentences_are_told(tokenizer, tmp_path, lines, warned):
+    sentence = "the cat sat on the mat .\n"
+    (tmp_path / "corpus.txt").write_text("\n".join([sentence * lines] * 30))
+    done = call(bertfeat, "pretrain", "data", tmp_path / "corpus.txt", "--tokenizer", tokenizer,
+                "--max-seq-len", 32, "--output", tmp_path / "out")  # fmt: skip
+    assert done.code == 0, done.err
+    assert ("of the pairs are random" in str(done.err)) is warned

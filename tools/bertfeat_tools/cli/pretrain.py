@@ -19,6 +19,8 @@ CORPUS = (
     click.option("--output", type=TARGET, required=True, help="The folder made."),
     click.option("--field", default="text", help="Key or column of the text in JSON and Parquet."),
 )
+MOSTLY_RANDOM = 0.7
+"""Share of random pairs that shows that the corpus is not laid out for next sentences."""
 QUIET = click.option("--quiet", is_flag=True, help="No progress bar.")
 
 
@@ -125,6 +127,13 @@ def data(corpus: tuple[Path, ...], output: Path, field: str, **o: Any) -> None:
                                       "compress")},
     )  # fmt: skip
     found = build(read_documents(corpus, field), o["tokenizer"], options, output, o["processes"])
+    random = found["statistics"]["train"]["label_1_share"]
+    if o["objective"] == "nsp" and random > MOSTLY_RANDOM:
+        click.echo(
+            f"warning: {random:.0%} of the pairs are random: a document of one line has no next "
+            "sentence; write a sentence a line and blank lines between documents only, or choose "
+            "--objective none", err=True,
+        )  # fmt: skip
     click.echo(json.dumps(found["statistics"]))
 
 
