@@ -9,6 +9,10 @@ from bertfeat.checkpoints.folder_files import copy_whole, write_json
 from bertfeat_tools.training.settings import OPTIMIZER_NAMES, PRECISIONS
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUTPUT = click.option(
+    "--output", type=click.Path(path_type=Path), required=True,
+    help="The folder made; an interrupted run in it goes on.",
+)  # fmt: skip
 QUIET = click.option("--quiet", is_flag=True, help="No progress bar.")
 
 

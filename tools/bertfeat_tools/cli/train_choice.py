@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
-from bertfeat_tools.cli.recipe import FILE, RECIPE, keep_best
+from bertfeat_tools.cli.recipe import FILE, OUTPUT, RECIPE, keep_best
 from bertfeat_tools.cli.steps import step_bar
 
 
@@ -17,8 +17,7 @@ from bertfeat_tools.cli.steps import step_bar
     click.option("--train", "train_file", type=FILE, required=True,
                  help="Questions as SWAG, CODAH or OpenBookQA have them, or JSON lines."),
     click.option("--dev", "dev_file", type=FILE, required=True, help="Held-out ones."),
-    click.option("--output", type=click.Path(path_type=Path), required=True,
-                 help="The folder made; an interrupted run in it goes on."),
+    OUTPUT,
     MODEL,
     RECIPE,
 )  # fmt: skip

@@ -11,7 +11,7 @@ import click
 
 from bertfeat.errors import InputError
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
-from bertfeat_tools.cli.recipe import FILE, RECIPE, keep_best
+from bertfeat_tools.cli.recipe import FILE, OUTPUT, RECIPE, keep_best
 from bertfeat_tools.cli.steps import step_bar
 from bertfeat_tools.finetuning.examples import TASKS, read_examples
 
@@ -34,8 +34,7 @@ GRID = tuple(itertools.product((16, 32), (5e-5, 3e-5, 2e-5), (2, 3, 4)))
                  help="A known data set: its files in --data, its columns and its metric."),
     click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path),
                  help="Folder of --task's files, as GLUE lays them out."),
-    click.option("--output", type=click.Path(path_type=Path), required=True,
-                 help="The folder made; an interrupted run in it goes on."),
+    OUTPUT,
     MODEL,
     click.option("--problem", type=click.Choice(list(PROBLEMS)), default="single",
                  help="One class, several labels (with | between them), or a value."),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
-from bertfeat_tools.cli.recipe import FILE, QUIET, learning
+from bertfeat_tools.cli.recipe import FILE, OUTPUT, QUIET, learning
 from bertfeat_tools.cli.steps import step_bar
 from bertfeat_tools.embedding.rows import COLUMNS, read_columns
 
@@ -29,8 +29,7 @@ def sizes(value: str) -> tuple[int, ...]:
                  help="Names, or numbers where the file has none; one alone is SimCSE."),
     click.option("--dev", "dev_file", type=FILE, help="Pairs with scores, to keep the best by."),
     click.option("--dev-columns", default="1,2,3", help="Two texts and the score."),
-    click.option("--output", type=click.Path(path_type=Path), required=True,
-                 help="The folder made; an interrupted run in it goes on."),
+    OUTPUT,
     MODEL,
     click.option("--loss", type=click.Choice(list(COLUMNS)), default="ranking",
                  help="What is made small."),

@@ -9,7 +9,7 @@ import click
 
 from bertfeat.checkpoints.folder_files import write_json
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
-from bertfeat_tools.cli.recipe import FILE, QUIET, learning
+from bertfeat_tools.cli.recipe import FILE, OUTPUT, QUIET, learning
 from bertfeat_tools.cli.steps import step_bar
 
 COUNT = click.IntRange(1)
@@ -20,8 +20,7 @@ COUNT = click.IntRange(1)
     click.option("--train", "train_file", type=FILE, required=True,
                  help="Questions in SQuAD's layout (1.1, 2.0, CMRC); .gz is unpacked."),
     click.option("--dev", "dev_file", type=FILE, required=True, help="Held-out ones."),
-    click.option("--output", type=click.Path(path_type=Path), required=True,
-                 help="The folder made; an interrupted run in it goes on."),
+    OUTPUT,
     MODEL,
     learning(max_seq_len=384, epochs=3, batch_size=32, learning_rate=5e-5, optimizer="google"),
     click.option("--doc-stride", type=COUNT, default=128, help="From window to window."),
