@@ -15,7 +15,7 @@ from bertfeat_tools.embedding.rows import Columns, DistinctBatches
 from bertfeat_tools.scoring.lines import score_similarities
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
-from bertfeat_tools.training.settings import TrainSettings
+from bertfeat_tools.training.settings import Recipe, TrainSettings
 from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ RUN, MODEL = "training", "model"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedOptions:
+class EmbedOptions(Recipe):
     """How sentence vectors are trained.
 
     Attributes:
@@ -35,8 +35,6 @@ class EmbedOptions:
         matryoshka: also train the first so many dimensions, each.
         max_score: the scores of the files are divided by it.
         max_seq_len: tokens read of each text.
-        epochs, batch_size, learning_rate, optimizer, warmup, weight_decay, precision, seed: of the
-            training.
         evaluate_every: updates between two evaluations; 0 = each epoch.
     """
 
@@ -50,10 +48,6 @@ class EmbedOptions:
     batch_size: int = 64
     learning_rate: float = 2e-5
     optimizer: str = "adamw"
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    precision: str = "float32"
-    seed: int = 0
     evaluate_every: int = 0
 
     def settings(self, steps_per_epoch: int) -> TrainSettings:

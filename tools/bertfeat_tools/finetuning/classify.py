@@ -16,7 +16,7 @@ from bertfeat_tools.finetuning.examples import Examples, labels_of, targets
 from bertfeat_tools.scoring.lines import score_classes, score_similarities
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
-from bertfeat_tools.training.settings import TrainSettings
+from bertfeat_tools.training.settings import Recipe, TrainSettings
 from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ HEADS = ("pooler", "classifier")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyOptions:
+class ClassifyOptions(Recipe):
     """How a classifier is trained.
 
     Attributes:
@@ -36,13 +36,11 @@ class ClassifyOptions:
         metric: that decides which weights are kept.
         positive: label whose F1 is ``f1``.
         max_seq_len: tokens read of each text or pair.
-        epochs, batch_size, learning_rate, optimizer, warmup, weight_decay: of the training.
         patience: evaluations without a better score after which it ends; 0 = never.
         class_weights: ``balanced`` weighs each class by its rarity; ``none``.
         smoothing: of the labels.
         layer_decay: factor of the learning rate from each layer to the one below.
         frozen: so many lowest layers, and the embeddings, stay as they are; -1 = not even these.
-        precision, seed: of the loop.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -50,19 +48,11 @@ class ClassifyOptions:
     metric: str = "accuracy"
     positive: str | None = None
     max_seq_len: int = 128
-    epochs: int = 3
-    batch_size: int = 32
-    learning_rate: float = 5e-5
-    optimizer: str = "google"
-    warmup: float = 0.1
-    weight_decay: float = 0.01
     patience: int = 0
     class_weights: str = "none"
     smoothing: float = 0.0
     layer_decay: float = 1.0
     frozen: int = -1
-    precision: str = "float32"
-    seed: int = 0
 
     def settings(self, steps_per_epoch: int, rates: Callable[[str], float]) -> TrainSettings:
         """Return what the loop is told."""

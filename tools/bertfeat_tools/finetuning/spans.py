@@ -18,7 +18,7 @@ from bertfeat_tools.scoring.null_odds import best_thresholds
 from bertfeat_tools.scoring.span import score_spans
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
-from bertfeat_tools.training.settings import TrainSettings
+from bertfeat_tools.training.settings import Recipe, TrainSettings
 from bertfeat_tools.training.texts import computed, encoder_inputs
 
 if TYPE_CHECKING:
@@ -28,27 +28,17 @@ RUN, MODEL = "training", "model"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpanTraining:
+class SpanTraining(Recipe):
     """How a reader of answers is trained; the defaults are run_squad.py's.
 
     Attributes:
         model: what training starts from.
         spans: windows and candidates.
-        epochs, batch_size, learning_rate, optimizer, warmup, weight_decay: of the training; a
-            batch is of windows.
-        precision, seed: of the loop.
+        batch_size: windows.
     """
 
     model: str = "all-MiniLM-L6-v2"
     spans: SpanOptions = SpanOptions()
-    epochs: int = 3
-    batch_size: int = 32
-    learning_rate: float = 5e-5
-    optimizer: str = "google"
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    precision: str = "float32"
-    seed: int = 0
 
     def settings(self, steps_per_epoch: int) -> TrainSettings:
         """Return what the loop is told."""

@@ -20,7 +20,7 @@ from bertfeat_tools.ner.approaches import Approach, FeatureBased
 from bertfeat_tools.scoring.chunks import score_chunks
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import start
-from bertfeat_tools.training.settings import TrainSettings
+from bertfeat_tools.training.settings import Recipe, TrainSettings
 
 if TYPE_CHECKING:
     from bertfeat_tools.training.loop import Progress, TrainResult
@@ -51,26 +51,23 @@ class Tagged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NerTraining:
+class NerTraining(Recipe):
     """How a tagger is trained.
 
     Attributes:
         epochs: at most.
         batch_size: sentences.
         patience: epochs without a better entity F1 after which training ends; 0 = never.
-        learning_rate, optimizer, warmup, weight_decay, clip, precision, seed: of the loop.
+        clip: largest global norm of a gradient.
     """
 
     epochs: int = 30
-    batch_size: int = 32
     patience: int = 5
     learning_rate: float = 1e-3
     optimizer: str = "adamw"
     warmup: float = 0.0
     weight_decay: float = 0.0
     clip: float = 5.0
-    precision: str = "float32"
-    seed: int = 0
 
     def settings(
         self, steps_per_epoch: int, rates: Callable[[str], float] | None = None

@@ -12,6 +12,26 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What every fine-tuning lets its user choose of the loop; the defaults are BERT's.
+
+    Attributes:
+        epochs: times through the examples.
+        batch_size: examples of a batch.
+        learning_rate, optimizer, warmup, weight_decay, precision, seed: see :class:`TrainSettings`.
+    """
+
+    epochs: int = 3
+    batch_size: int = 32
+    learning_rate: float = 5e-5
+    optimizer: str = "google"
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    precision: str = "float32"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """What the loop is told.
 
@@ -72,11 +92,11 @@ class TrainSettings:
             raise ConfigError("; ".join(problems))
 
     @classmethod
-    def of(cls, options: Any, steps_per_epoch: int, **others: Any) -> "TrainSettings":
+    def of(cls, options: Recipe, steps_per_epoch: int, **others: Any) -> "TrainSettings":
         """Take from a task's options those that are the loop's, under the same names.
 
         Args:
-            options: a dataclass with ``epochs``.
+            options: a task's, with fields of its own.
             steps_per_epoch: after so many updates a checkpoint is written and scored.
             others: fields that go before the options'.
         """
