@@ -9,6 +9,8 @@ from bertfeat_server.dispatch import Dispatcher
 
 TOKEN = "secret"
 
+WORK = {"tokens": 6, "places": 8, "non_finite": 1}
+
 
 class Stage:
     """A dispatcher with everybody who talks to it played by the test."""
@@ -53,7 +55,12 @@ class Stage:
         identity, batch = self.batches[index]
         vectors = np.array([[len(item or "")] for item in batch.items], np.float32)
         return self.worker(
-            identity, arrays={"vectors": vectors}, op="result", id=batch.header["id"], info={}
+            identity,
+            arrays={"vectors": vectors},
+            op="result",
+            id=batch.header["id"],
+            info={},
+            work=WORK,
         )
 
     def lose(self, index=-1):

@@ -1,7 +1,7 @@
 """A loaded model as the features see it: tokenizer, engine, and what its folder says."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +17,19 @@ from bertfeat.tokenization import Encoding, Tokenizer
 Extra = Callable[[Sequence[Encoding], Inputs], Inputs]
 
 
+@dataclass
+class Work:
+    """What was computed so far.
+
+    Attributes:
+        tokens: of texts, specials included.
+        places: rows × tokens of a row of all batches: the tokens and the padding.
+    """
+
+    tokens: int = 0
+    places: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """Everything that computing a feature needs.
@@ -30,6 +43,7 @@ class Runtime:
         batch_tokens: rows × tokens of a row of one batch.
         ranges: float32 (2, 1) or (2, dim), see ``bertfeat.features.dtypes``.
         batch_invariant: whether each text is computed alone.
+        work: counts the batches.
     """
 
     config: EncoderConfig
@@ -43,6 +57,7 @@ class Runtime:
     batch_tokens: int
     ranges: np.ndarray
     batch_invariant: bool = False
+    work: Work = field(default_factory=Work)
 
     def spec(self, options: EncodeOptions) -> FeatureSpec:
         """Resolve the options of a call against this model; raises what is wrong with them."""
@@ -120,6 +135,8 @@ class Runtime:
             numbers = [number for row in rows for number in row]
             length = max(sum(lengths[number] for number in row) for row in rows)
             shape = self.engine.shape(len(rows), length, len(numbers))
+            self.work.tokens += sum(lengths[number] for number in numbers)
+            self.work.places += shape[0] * shape[1]
             inputs = pack(encodings, rows, self.tokenizer.pad_id, shape)
             inputs |= extra([encodings[number] for number in numbers], inputs) if extra else {}
             yield np.array(numbers), self.engine.run(program, inputs)

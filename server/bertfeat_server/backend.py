@@ -40,6 +40,7 @@ import zmq
 
 from bertfeat_client.errors import ConnectTimeout, InternalError, ProtocolError, to_wire
 from bertfeat_client.protocol import Message, decode_header, decode_message, encode_message
+from bertfeat_server.logs import BUSY_WITH
 from bertfeat_server.wire_errors import translate
 
 TASK_OPS = ("predict", "tag")
@@ -206,6 +207,7 @@ class BackendWorker:
 
 def _handle(batch: Message, handler: Handler) -> Message:
     number = batch.header.get("id")
+    BUSY_WITH.set({"batch": number, "requests": batch.header.get("requests", [])})
     try:
         result = handler(batch)
     except Exception as error:
@@ -214,5 +216,7 @@ def _handle(batch: Message, handler: Handler) -> Message:
             logger.exception("batch %s failed", number)
             known = InternalError(f"the worker failed with {type(error).__name__}")
         return Message({"op": "failed", "id": number, "error": to_wire(known)})
+    finally:
+        BUSY_WITH.set(None)
     result.header = {"op": "result", "id": number} | result.header
     return result

@@ -49,6 +49,7 @@ class Broker:
         backend: endpoint for workers, likewise.
         door: a further endpoint for clients, never encrypted, or none.
         encryption: of the frontend.
+        restarts: brokers of this server that ended before.
 
     Raises:
         BindError: an endpoint is taken or cannot be.
@@ -62,6 +63,7 @@ class Broker:
         backend: str,
         door: str = "",
         encryption: Encryption | None = None,
+        restarts: int = 0,
     ) -> None:
         self._context = zmq.Context()
         try:
@@ -90,6 +92,7 @@ class Broker:
         most_bytes = MOST_UNREAD * config.max_message_bytes
         self._post = Post(self._clients, self._workers, most_bytes)
         self._dispatcher = Dispatcher(config, admission, self.backend, time.monotonic())
+        self._dispatcher.tally.restarts["broker"] = restarts
         self._going = True
 
     def run(self, parent: Parent) -> None:
@@ -144,6 +147,7 @@ class Broker:
             now = time.monotonic()
             self._handshakes.read(now)
             self._zap.answer(self._handshakes.connections, now)
+            self._dispatcher.tally.connections = self._handshakes.connections
         if self._commands in ready:
             self._obey(self._commands.recv_json())
         if self._workers in ready:
@@ -163,6 +167,7 @@ class Broker:
 
     def _obey(self, command: Any) -> None:
         if command["command"] == "gone":
+            self._dispatcher.tally.restarts[command["role"]] += 1
             self._dispatcher.worker_gone(command["identity"], command["reason"], time.monotonic())
         elif command["command"] == "drain":
             self._dispatcher.drain(time.monotonic())
@@ -234,6 +239,7 @@ def main(parent: Parent) -> None:
             config,
             Admission.of(config, settings["token"]),
             encryption=Encryption.of(config),
+            restarts=settings["restarts"],
             **ends,
         )
     except (BindError, ConfigError) as error:

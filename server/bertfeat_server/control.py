@@ -118,6 +118,7 @@ class Control:
             "texts": {
                 "truncated": tally.truncated,
                 "duplicates": tally.duplicates,
+                "non_finite": tally.non_finite,
                 "errors": dict(tally.row_errors),
             },
             "latency_ms": ledger.latency_ms(),
@@ -128,6 +129,9 @@ class Control:
                 "rows": tally.texts,
                 "tokens": tally.tokens,
             },
+            "computed": {"tokens": tally.packed_tokens, "padding": tally.padding_tokens},
+            "connections": tally.connections,
+            "restarts": dict(tally.restarts),
             "histograms": tally.histograms(),
             "workers": [
                 {"pid": worker.pid, "state": worker.state, "model": worker.model}

@@ -110,6 +110,7 @@ class Ledger:
             "op": "batch", "id": batch.number, "request_op": request.op, "model": request.model,
             "options": request.options,
             "timeout_ms": int(1000 * (max(entry.deadline for entry in entries) - now)),
+            "requests": self.names(batch),
         }  # fmt: skip
         if request.items is None:
             return Message(header)
@@ -123,6 +124,11 @@ class Ledger:
     def entry(self, part: Part) -> Entry:
         """Return the entry of a part that the scheduler gave out."""
         return self._entries[part.job.ticket]
+
+    def names(self, batch: Batch) -> list[str]:
+        """Return what logs call the requests of a batch that have no answer yet."""
+        entries = (self._entries.get(part.job.ticket) for part in batch.parts)
+        return [entry.request.known_as for entry in entries if entry is not None]
 
     def key(self, ticket: int) -> Key:
         """Return what the rows of an open request are merged by."""

@@ -5,10 +5,25 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.settings.logging import Logging
+
+LINE = "%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s%(busy)s"
+BUSY_WITH: ContextVar[Mapping[str, Any] | None] = ContextVar("busy_with", default=None)
+"""What every line that is logged meanwhile tells: a worker's batch and its requests."""
+
+
+class LineFormatter(logging.Formatter):
+    """A line for a person."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Turn a record into its line."""
+        busy = (BUSY_WITH.get() or {}).items()
+        record.busy = "".join(f" {name}={value}" for name, value in busy)
+        return super().format(record)
 
 
 class JsonFormatter(logging.Formatter):
@@ -24,6 +39,7 @@ class JsonFormatter(logging.Formatter):
             "pid": record.process,
             "message": record.getMessage(),
         }
+        fields |= BUSY_WITH.get() or {}
         fields |= getattr(record, "fields", {})
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
@@ -57,11 +73,7 @@ def reload_log(command: Mapping[str, Any]) -> None:
 def set_up(told: Logging) -> None:
     """Send this process's log, warnings included, to stderr."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        JsonFormatter()
-        if told.log_json
-        else logging.Formatter("%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s")
-    )
+    handler.setFormatter(JsonFormatter() if told.log_json else LineFormatter(LINE))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("bertfeat_server").setLevel(told.log_level.upper())
     requests = logging.getLogger("bertfeat_server.requests")

@@ -37,6 +37,7 @@ class Outcomes:
             if batch.places is not None:
                 result = repeated(result, batch.places)
             pieces = cut(result, [part.stop - part.start for part in batch.parts])
+            self._tally.work_done(result.header.get("work") or {})
         except (errors.MalformedMessage, ValueError, TypeError, AttributeError) as error:
             logger.error("worker %s answered rubbish: %s", batch.worker, error)
             self._lose(batch.number, errors.InternalError("the worker's answer made no sense"), now)
@@ -63,5 +64,11 @@ class Outcomes:
 
     def _lose(self, number: int, error: errors.ServerError, now: float) -> None:
         self._tally.lost += 1
+        batch = self._scheduler.in_flight.get(number)
+        names = self._ledger.names(batch) if batch is not None else []
+        logger.warning(
+            "batch %d is lost; its requests: %s", number, ", ".join(names) or "none",
+            extra={"fields": {"batch": number, "requests": names}},
+        )  # fmt: skip
         for part in self._scheduler.lose(number):
             self._ledger.refuse(part, error, now)

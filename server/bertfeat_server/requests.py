@@ -57,6 +57,11 @@ class Request:
     trace: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def known_as(self) -> str:
+        """What logs call it: the id that it came with from outside, if any."""
+        return self.trace.get("request_id", self.id)
+
+    @property
     def whole(self) -> bool:
         """Whether it must not be split or merged."""
         return self.op in INDEX_OPS or not self.costs

@@ -21,6 +21,7 @@ class Slot:
         failures: children that ended since one was ready.
         reason: what the last child said before it failed.
         due: when the next child is to be started.
+        restarts: children that ended.
     """
 
     role: str
@@ -30,6 +31,7 @@ class Slot:
     failures: int = 0
     reason: str = ""
     due: float = field(default=0.0)
+    restarts: int = 0
 
 
 def restart_delay_s(failures: int) -> float:

@@ -111,7 +111,9 @@ class Supervisor:
     def _add(self, slot: Slot) -> None:
         """Start a child for a place."""
         shared = {"config": self.config.to_dict(), "token": self.token}
-        ends = self._endpoints if slot is self._broker else {"backend": self._endpoints["backend"]}
+        ends: dict[str, Any] = {"backend": self._endpoints["backend"]}
+        if slot is self._broker:
+            ends = self._endpoints | {"restarts": slot.restarts}
         slot.reason, slot.ready = "", False
         slot.child = Child(slot.role, shared | ends | dict(slot.settings), self._events)
 
@@ -157,12 +159,14 @@ class Supervisor:
         """Note a child's end: tell the broker, plan the next child or give up."""
         assert slot.child is not None
         reason = slot.reason or f"the {slot.role} process {how}"
-        gone = {"command": "gone", "identity": slot.child.identity, "reason": how}
+        gone = {
+            "command": "gone", "role": slot.role, "identity": slot.child.identity, "reason": how,
+        }  # fmt: skip
         if slot is not self._broker and self._broker.child is not None:
             self._broker.child.tell(gone)
         slot.child.release()
         slot.child, slot.ready = None, False
-        slot.failures += 1
+        slot.failures, slot.restarts = slot.failures + 1, slot.restarts + 1
         slot.due = time.monotonic() + restart_delay_s(slot.failures)
         if self._stopping:
             return

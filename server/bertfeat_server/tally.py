@@ -56,13 +56,18 @@ class Tally:
         batch_seconds: what a worker took for a batch.
         batch_tokens, batch_texts: estimated tokens and texts of a batch.
         batch_fill: its tokens as a share of the budget.
+        packing_fill: a batch's tokens as a share of what was computed for them, padding included.
         errors: error code to requests that ended with it.
         row_errors: error code to texts that failed in requests that were answered.
+        restarts: role of a process to how often another took its place.
         truncated: texts that were cut.
+        non_finite: texts whose vectors had NaN or infinity and were withheld.
         duplicates: texts that shared another's computation.
         lost: batches lost with their worker.
         answered: requests that were answered with rows.
         batches, texts, tokens: computed; tokens are estimated.
+        packed_tokens, padding_tokens: as the workers counted them.
+        connections: clients that are connected.
     """
 
     queue_seconds: Histogram = field(default_factory=_seconds)
@@ -72,15 +77,21 @@ class Tally:
     batch_tokens: Histogram = field(default_factory=_sizes)
     batch_texts: Histogram = field(default_factory=_sizes)
     batch_fill: Histogram = field(default_factory=lambda: Histogram(SHARES))
+    packing_fill: Histogram = field(default_factory=lambda: Histogram(SHARES))
     errors: Counter[str] = field(default_factory=Counter)
     row_errors: Counter[str] = field(default_factory=Counter)
+    restarts: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
+    non_finite: int = 0
     duplicates: int = 0
     lost: int = 0
     answered: int = 0
     batches: int = 0
     texts: int = 0
     tokens: int = 0
+    packed_tokens: int = 0
+    padding_tokens: int = 0
+    connections: int = 0
 
     def request_answered(self, reply: Message, spans: Mapping[str, float]) -> None:
         """Count a request that was answered with rows.
@@ -108,6 +119,15 @@ class Tally:
         self.batch_tokens.observe(batch.tokens)
         self.batch_texts.observe(batch.rows)
         self.batch_fill.observe(batch.tokens / budget)
+
+    def work_done(self, work: Mapping[str, int]) -> None:
+        """Count what a worker says of a batch: ``tokens``, ``places`` and ``non_finite``."""
+        tokens, places = int(work.get("tokens", 0)), int(work.get("places", 0))
+        self.packed_tokens += tokens
+        self.padding_tokens += places - tokens
+        self.non_finite += int(work.get("non_finite", 0))
+        if places > 0:
+            self.packing_fill.observe(tokens / places)
 
     def histograms(self) -> dict[str, Any]:
         """Return every histogram under its name."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bertfeat.errors import BertFeatError, RowErrors, TruncationWarning
+from bertfeat.errors import BertFeatError, NonFiniteError, RowErrors, TruncationWarning
 from bertfeat_client.errors import InvalidRequest
 from bertfeat_client.protocol import Message, float32_to_bfloat16
 from bertfeat_server.backend import MODEL_OPS, BackendWorker
@@ -61,6 +61,7 @@ class EncoderHandler:
         self._info = {
             "precision": encoder.precision, "model_hash": encoder.model_hash, "model": name,
         }  # fmt: skip
+        self._non_finite = 0
         self._ops: dict[str, Callable[[list[Any], dict[str, Any]], Message]] = {
             "encode": self._encode, "tokens": self._tokens, "score": self._score,
             "tokenize": self._tokenize,
@@ -75,8 +76,14 @@ class EncoderHandler:
         op = batch.header["request_op"]
         if op not in self._ops:
             raise InvalidRequest(f"{self._info['model']!r} is an encoder and answers no {op}")
+        work, self._non_finite = self.encoder.runtime.work, 0
+        tokens, places = work.tokens, work.places
         result = self._ops[op](items, options)
         result.header["info"] = self._info
+        result.header["work"] = {
+            "tokens": work.tokens - tokens, "places": work.places - places,
+            "non_finite": self._non_finite,
+        }  # fmt: skip
         return result
 
     def describe(self) -> dict[str, Any]:
@@ -97,7 +104,7 @@ class EncoderHandler:
     def _encode(self, items: list[Any], options: dict[str, Any]) -> Message:
         vectors, info = self.encoder.encode(items, return_info=True, **options)
         arrays = {"num_tokens": info.num_tokens, "truncated": info.truncated}
-        message = Message({"row_errors": wire_row_errors(info.errors)}, arrays=arrays)
+        message = Message({"row_errors": self._refused(info.errors)}, arrays=arrays)
         if isinstance(vectors, list):
             put_ragged(message, {"vectors": vectors})
         else:
@@ -115,7 +122,7 @@ class EncoderHandler:
             "truncated": np.array([row.truncated for row in rows], bool),
         }
         message = Message(
-            {"row_errors": wire_row_errors(errors)}, [row.tokens for row in rows], arrays
+            {"row_errors": self._refused(errors)}, [row.tokens for row in rows], arrays
         )
         ragged = {
             "vectors": [row.vectors.swapaxes(0, 1) for row in rows],
@@ -134,7 +141,7 @@ class EncoderHandler:
             scores = self.encoder.score(items, raw=bool(raw))
         except RowErrors as error:
             scores, errors = error.vectors, error.errors
-        return Message({"row_errors": wire_row_errors(errors)}, arrays={"scores": scores})
+        return Message({"row_errors": self._refused(errors)}, arrays={"scores": scores})
 
     def _tokenize(self, items: list[Any], options: dict[str, Any]) -> Message:
         specials = options.pop("add_special_tokens", True)
@@ -143,12 +150,16 @@ class EncoderHandler:
         rows = self.encoder.tokenizer.encode_batch(items)
         errors = {row: found for row, found in enumerate(rows) if isinstance(found, Exception)}
         return Message(
-            {"row_errors": wire_row_errors(errors)},
+            {"row_errors": self._refused(errors)},
             [
                 {} if row in errors else token_lists(found, specials)
                 for row, found in enumerate(rows)
             ],
         )
+
+    def _refused(self, errors: Mapping[int, Exception]) -> dict[str, dict[str, Any]]:
+        self._non_finite = sum(isinstance(error, NonFiniteError) for error in errors.values())
+        return wire_row_errors(errors)
 
 
 def load_encoder(source: str, **options: Any) -> Any:

@@ -1,7 +1,8 @@
 """An encoder of the simplest kind: a text's vector is made of its checksum and its length.
 
 Texts may ask for trouble: ``SLEEP 0.2``, ``RAISE`` (a surprise), ``CRASH`` (the process is gone),
-``HANG-ONCE FILE`` (for ever, while there is that file), ``SECRET`` is refused.
+``HANG-ONCE FILE`` (for ever, while there is that file), ``NAN`` (a vector that is withheld),
+``SECRET`` is refused.
 """
 
 import os
@@ -13,7 +14,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bertfeat.errors import InputError, ModelNotFound
+from bertfeat.errors import InputError, ModelNotFound, NonFiniteError
+from bertfeat.features.runtime import Work
 from bertfeat.features.tokens import TokenFeatures
 
 DIM = 8
@@ -58,7 +60,10 @@ class FakeEncoder:
     tokenizer = FakeTokenizer()
     precision, precision_reason, model_hash = "float32", "asked for", "0" * 64
     dim, max_seq_len, num_layers, rerank_method = DIM, 32, 3, "cosine"
-    runtime = SimpleNamespace(modules=SimpleNamespace(similarity="cosine", prompts={"query": "q "}))
+
+    def __init__(self):
+        modules = SimpleNamespace(similarity="cosine", prompts={"query": "q "})
+        self.runtime = SimpleNamespace(modules=modules, work=Work())
 
     def encode(self, items, return_info=False, scale=1.0, pooling=None, **unknown):
         refuse(unknown)
@@ -72,8 +77,10 @@ class FakeEncoder:
                 vectors[row] = vector_of(item, scale)
                 info.num_tokens[row] = len(text_of(item).split()) + 2
                 info.truncated[row] = info.num_tokens[row] > self.max_seq_len
-            except InputError as error:
+            except (InputError, NonFiniteError) as error:
                 info.errors[row] = error
+        self.runtime.work.tokens += int(info.num_tokens.sum())
+        self.runtime.work.places += len(items) * self.max_seq_len
         if pooling == "none":
             return [
                 np.repeat(v[None], n, 0) for v, n in zip(vectors, info.num_tokens, strict=True)
@@ -110,6 +117,8 @@ class FakeEncoder:
             time.sleep(3600)
         elif word == "RAISE":
             raise RuntimeError("a surprise")
+        elif word == "NAN":
+            raise NonFiniteError(f"texts[{row}]: its vector is not finite")
         elif word == "SECRET":
             raise InputError(f"texts[{row}]: this text is refused")
 

@@ -346,8 +346,11 @@ def test_status_shows_queue_batches_and_workers():
         "latency_ms": {"p50": None, "p99": None},
         "queue": {"requests": 2, "tokens": 3, "max_tokens": 1_000_000},
         "requests": {"answered": 0, "failed": 0, "errors": {}},
-        "texts": {"truncated": 0, "duplicates": 0, "errors": {}},
+        "texts": {"truncated": 0, "duplicates": 0, "non_finite": 0, "errors": {}},
         "batches": {"running": 1, "done": 0, "lost": 0, "rows": 0, "tokens": 0},
+        "computed": {"tokens": 0, "padding": 0},
+        "connections": 0,
+        "restarts": {},
         "workers": [{"pid": 7, "state": "busy", "model": "m"}],
     }
     stage.serve().serve().client("status", None, name="4")

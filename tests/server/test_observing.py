@@ -2,12 +2,17 @@
 
 import json
 import logging
+import os
 import re
+import signal
 
 import numpy as np
+import psutil
 import pytest
 
+from bertfeat_server.config import ServerConfig
 from bertfeat_server.http.metrics import HISTOGRAMS, Metrics
+from bertfeat_server.logs import BUSY_WITH, set_up
 from bertfeat_server.tally import Histogram
 from broker_stage import Stage
 from source_tree import ROOT
@@ -20,6 +25,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 def stage():
     """A broker that has answered, refused and lost something."""
     stage = Stage(max_batch_tokens=10).hello()
+    stage.dispatcher.tally.restarts["broker"] = 2
     stage.client(items=["aa", "aa", "b"], name="1").pump(0.5).serve()
     stage.client(items=[None, "c"], name="2").pump(2.0).serve()
     stage.client(priority="urgent", name="3").client("nonsense", name="4")
@@ -45,6 +51,12 @@ def test_metrics_count_what_happened(told):
     assert told["bertfeat_text_errors_total", (("code", "invalid_request"),)] == 1
     assert told["bertfeat_duplicate_texts_total", ()] == 1
     assert told["bertfeat_batches_lost_total", ()] == 1
+    assert told["bertfeat_restarts_total", (("role", "broker"),)] == 2
+    assert told["bertfeat_packed_tokens_total", ()] == 3 * 6
+    assert told["bertfeat_padding_tokens_total", ()] == 3 * 2
+    assert told["bertfeat_packing_fill_bucket", (("le", "0.7"),)] == 0
+    assert told["bertfeat_packing_fill_bucket", (("le", "0.8"),)] == 3
+    assert told["bertfeat_non_finite_texts_total", ()] == 3
     assert told["bertfeat_batch_texts_count", ()] == told["bertfeat_batches_total", ()] == 3
     assert told["bertfeat_batch_seconds_sum", ()] == pytest.approx(2.5)
     assert told["bertfeat_request_seconds_bucket", (("le", "0.5"),)] == 2
@@ -96,3 +108,47 @@ def test_requests_are_logged_only_where_that_was_asked_for(start, client):
     lines = [json.loads(line) for line in loud.errors.read_text().splitlines() if "mine" in line]
     assert [line["outcome"] for line in lines] == ["ok"]
     assert lines[0]["total_ms"] > 0 and lines[0]["logger"] == "bertfeat_server.requests"
+
+
+def test_what_workers_and_the_broker_log_names_the_requests_of_the_batch(start, client, wait_for):
+    server = start("--log-json", "--quiet")
+    client(server.endpoint).ask("encode", ["RAISE"], request_id="mine")
+    client(server.endpoint).ask("encode", ["CRASH"], request_id="yours")
+    lines = [json.loads(line) for line in server.errors.read_text().splitlines()]
+    surprise = next(line for line in lines if "a surprise" in line.get("traceback", ""))
+    assert surprise["requests"] == ["mine"] and surprise["batch"] > 0
+    lost = [line for line in lines if line.get("requests") == ["yours"]]
+    assert [line["logger"] for line in lost] == ["bertfeat_server.outcomes"] * 2
+    assert "RAISE" not in surprise["message"]
+
+
+def test_a_line_for_people_ends_with_the_requests(capsys):
+    set_up(ServerConfig())
+    busy = BUSY_WITH.set({"batch": 3, "requests": ["a", "b"]})
+    logging.getLogger("bertfeat_server.x").warning("trouble")
+    BUSY_WITH.reset(busy)
+    logging.getLogger("bertfeat_server.x").warning("none")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith(": trouble batch=3 requests=['a', 'b']") and second.endswith(": none")
+
+
+def test_workers_tell_what_they_computed_and_which_processes_were_replaced(start, client, wait_for):
+    server = start("--quiet")
+    talking = client(server.endpoint)
+    reply = talking.ask("encode", ["one two", "NAN", "three"])
+    assert list(reply.header["row_errors"]) == ["1"]
+    status = server.status()
+    assert status["computed"] == {"tokens": 4 + 3, "padding": 3 * 32 - 7}
+    assert status["texts"]["non_finite"] == 1 and status["restarts"] == {"broker": 0}
+    assert status["connections"] >= 1
+    os.kill(status["workers"][0]["pid"], signal.SIGKILL)
+    wait_for(lambda: server.status()["restarts"] == {"broker": 0, "worker": 1})
+    broker = next(pid for pid in server.pids() if role_of(pid) == "broker")
+    os.kill(broker, signal.SIGKILL)
+    wait_for(lambda: server.status()["restarts"] == {"broker": 1})
+
+
+def role_of(pid):
+    """The broker is the process that listens on the server's endpoint."""
+    paths = [one.laddr for one in psutil.Process(pid).net_connections("unix")]
+    return "broker" if any("front-" in str(path) for path in paths) else "other"

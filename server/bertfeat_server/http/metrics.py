@@ -24,6 +24,7 @@ HISTOGRAMS = {
     "batch_tokens": "Estimated tokens of a batch.",
     "batch_texts": "Texts of a batch.",
     "batch_fill": "Tokens of a batch as a share of its budget.",
+    "packing_fill": "Tokens of a batch as a share of what was computed, padding included.",
 }
 
 
@@ -80,6 +81,7 @@ class _Status:
             ("queue_tokens_limit", "Estimated tokens that may wait.", queue["max_tokens"]),
             ("requests_open", "Requests without an answer.", queue["requests"]),
             ("batches_running", "Batches that workers have.", batches["running"]),
+            ("connections", "Clients that are connected.", status["connections"]),
         ):
             yield GaugeMetricFamily(f"bertfeat_{name}", text, value)
         for name, text, value in (
@@ -89,12 +91,19 @@ class _Status:
             ("batches_lost", "Batches lost with their worker.", batches["lost"]),
             ("texts", "Texts computed.", batches["rows"]),
             ("tokens", "Estimated tokens computed.", batches["tokens"]),
+            ("packed_tokens", "Tokens computed, as counted.", status["computed"]["tokens"]),
+            ("padding_tokens", "Padding computed with them.", status["computed"]["padding"]),
             ("truncated_texts", "Texts that were cut.", texts["truncated"]),
             ("duplicate_texts", "Texts that shared another's result.", texts["duplicates"]),
+            ("non_finite_texts", "Texts whose vectors were not finite.", texts["non_finite"]),
         ):
             yield CounterMetricFamily(f"bertfeat_{name}", text, value)
-        yield _by_code("request_errors", "Requests that failed.", requests["errors"])
-        yield _by_code("text_errors", "Texts that failed alone.", texts["errors"])
+        for name, text, label, counts in (
+            ("request_errors", "Requests that failed.", "code", requests["errors"]),
+            ("text_errors", "Texts that failed alone.", "code", texts["errors"]),
+            ("restarts", "Processes that another replaced.", "role", status["restarts"]),
+        ):
+            yield _by(label, name, text, counts)
         for name, text in HISTOGRAMS.items():
             yield _histogram(f"bertfeat_{name}", text, status["histograms"][name])
         workers = GaugeMetricFamily("bertfeat_workers", "Processes.", labels=("model", "state"))
@@ -104,10 +113,10 @@ class _Status:
         yield workers
 
 
-def _by_code(name: str, text: str, counts: Mapping[str, int]) -> Metric:
-    metric = CounterMetricFamily(f"bertfeat_{name}", text, labels=["code"])
-    for code, count in sorted(counts.items()):
-        metric.add_metric([code], count)
+def _by(label: str, name: str, text: str, counts: Mapping[str, int]) -> Metric:
+    metric = CounterMetricFamily(f"bertfeat_{name}", text, labels=[label])
+    for value, count in sorted(counts.items()):
+        metric.add_metric([value], count)
     return metric
 
 
