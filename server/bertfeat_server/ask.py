@@ -8,26 +8,49 @@ from urllib.parse import urlsplit
 
 import zmq
 
+from bertfeat_client.curve import Curve
 from bertfeat_client.errors import ConnectTimeout, from_wire
 from bertfeat_client.protocol import Message, decode_message, encode_message
 
 
-def ask(endpoint: str, op: str, *, token: str = "", timeout_s: float = 5.0) -> dict[str, Any]:
+def ask(
+    endpoint: str,
+    op: str,
+    *,
+    token: str = "",
+    api_key: str = "",
+    curve: Curve | None = None,
+    timeout_s: float = 5.0,
+) -> dict[str, Any]:
     """Ask for ``info``, ``status``, ``stop`` or ``join`` and return the reply's ``info``.
+
+    Args:
+        endpoint: where the server listens.
+        op: the operation.
+        token: the admin token; ``stop`` and ``join`` need it.
+        api_key: one of the server's keys, where it asks for one.
+        curve: keys of an encrypted connection, where the server wants one.
+        timeout_s: how long to wait for the answer.
 
     Raises:
         ConnectTimeout: nobody answered in time.
         ServerError: the server refused.
     """
     name = uuid.uuid4().hex
-    question = Message({"op": op, "id": name, "token": token})
+    shown = {"token": token, "key": api_key}
+    question = Message({"op": op, "id": name} | {name: one for name, one in shown.items() if one})
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.linger = 0
         dealer.ipv6 = "[" in endpoint
+        if curve is not None:
+            curve.put_on(dealer)
         dealer.connect(endpoint)
         dealer.send_multipart(encode_message(question))
         if not dealer.poll(int(timeout_s * 1000)):
-            raise ConnectTimeout(f"no server answered at {endpoint} within {timeout_s:g} s")
+            raise ConnectTimeout(
+                f"no server answered at {endpoint} within {timeout_s:g} s; one that encrypts "
+                "answers only with its key and yours (--curve)"
+            )
         reply = decode_message(dealer.recv_multipart())
     if reply.header.get("status") != "ok":
         raise from_wire(reply.header.get("error") or {}, name)

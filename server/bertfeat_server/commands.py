@@ -15,14 +15,13 @@ from bertfeat.errors import BertFeatError, ConfigError, TruncationWarning
 from bertfeat.extras import MissingExtra, require
 from bertfeat_client.errors import ClientError, ConnectTimeout
 from bertfeat_server.access.encryption import write_key_pair
-from bertfeat_server.ask import ask
 from bertfeat_server.config import ServerConfig
-from bertfeat_server.finding import YOURS, address, elsewhere, find
+from bertfeat_server.finding import YOURS, Access, access, elsewhere
 from bertfeat_server.load_command import bench
 from bertfeat_server.logs import set_up
 from bertfeat_server.options import options_of
 from bertfeat_server.options_file import Repeatable, config_option, parameters_again
-from bertfeat_server.runfile import RunFile, running
+from bertfeat_server.runfile import running
 from bertfeat_server.settings.logging import Logging
 from bertfeat_server.supervisor import Supervisor
 from bertfeat_server.texts import status_table, summary
@@ -97,15 +96,14 @@ def keygen(name: str, folder: str) -> None:
 
 
 @group.command()
-@address
+@access
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.option("--watch", "watching", is_flag=True, help="Show it anew every second.")
-def status(endpoint: str, port: int | None, as_json: bool, watching: bool) -> None:
+def status(access: Access, as_json: bool, watching: bool) -> None:
     """Show how a running server does; on the same machine it needs no arguments."""
-    server = find(endpoint, port)
 
     def report() -> dict[str, Any]:
-        return {"endpoint": server.endpoint} | ask(server.door, "status", token=server.token)
+        return {"endpoint": access.server.endpoint} | access.ask("status")
 
     if watching:
         require("bertfeat-serve status --watch", "rich")
@@ -114,32 +112,26 @@ def status(endpoint: str, port: int | None, as_json: bool, watching: bool) -> No
 
 
 @group.command()
-@address
-def stop(endpoint: str, port: int | None) -> None:
+@access
+def stop(access: Access) -> None:
     """Stop a server of yours: it answers what it has taken, then ends."""
-    server = find(endpoint, port)
-    ask(server.door, "stop", token=server.token)
-    if server.pid and not _ended(server):
-        raise ClientError(f"the server with pid {server.pid} was told to stop but has not ended")
+    access.ask("stop")
+    if (pid := access.server.pid) and not _ended(access):
+        raise ClientError(f"the server with pid {pid} was told to stop but has not ended")
 
 
 @group.command()
-@click.option("--connect", default="", show_default=YOURS, help="Endpoint of the server.")
+@access
+@click.option("--connect", "endpoint", default="", show_default=YOURS, help="As --endpoint.")
 @click.option("--model", default="", show_default="the first", help="Which of its models.")
-@click.option(
-    "--token", envvar="BERTFEAT_SERVE_TOKEN", show_default="the run file's",
-    help="Admin token of a server on another machine.",
-)  # fmt: skip
 @options_of(ServerConfig, only=("device", "threads", "log_level", "log_json"))
-def worker(connect: str, model: str, token: str | None, **options: Any) -> None:
+def worker(access: Access, model: str, **options: Any) -> None:
     """Add a worker to a running server, until it stops or this is interrupted.
 
     A server on another machine needs --worker-endpoint, and its token, which its run file holds.
     """
     set_up(Logging(log_level=options["log_level"], log_json=options["log_json"]))
-    server = find(connect, None)
-    token = token or server.token
-    told = ask(server.door, "join", token=token)
+    server, told = access.server, access.ask("join")
     backend = told["backend"] if server.pid else elsewhere(server.endpoint, told["config"])
     config = _config(told["config"] | {name: options[name] for name in ("device", "threads")})
     name = model or next(iter(config.models))
@@ -148,7 +140,7 @@ def worker(connect: str, model: str, token: str | None, **options: Any) -> None:
     warnings.simplefilter("ignore", TruncationWarning)
     settings = WorkerSettings(
         config=config, name=name, source=config.served[name], device=config.device,
-        backend=backend, token=token, identity=f"joined-{uuid.uuid4().hex[:12]}",
+        backend=backend, token=access.token, identity=f"joined-{uuid.uuid4().hex[:12]}",
     )  # fmt: skip
     serve(settings, lambda: click.echo(f"ready {settings.identity}"), signals=True)
 
@@ -163,19 +155,19 @@ def _config(options: dict[str, Any]) -> ServerConfig:
         raise click.UsageError(str(error)) from error
 
 
-def _ended(server: RunFile) -> bool:
+def _ended(access: Access) -> bool:
     """Wait for a server's end, as long as it says that it still answers requests."""
     end = time.monotonic() + STOP_S
-    while any(found.pid == server.pid for found in running()):
+    while any(found.pid == access.server.pid for found in running()):
         if time.monotonic() > end:
-            if not _busy(server):
+            if not _busy(access):
                 return False
             end = time.monotonic() + STOP_S
         time.sleep(0.05)
     return True
 
 
-def _busy(server: RunFile) -> bool:
+def _busy(access: Access) -> bool:
     with suppress(ConnectTimeout):
-        return bool(ask(server.door, "status", token=server.token)["queue"]["requests"])
+        return bool(access.ask("status")["queue"]["requests"])
     return False

@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 from bertfeat_client import AsyncClient
-from bertfeat_server.ask import ask
-from bertfeat_server.finding import address, find
+from bertfeat_server.finding import Access, access
 from bertfeat_server.load import Load, Report, run
 
 
 @click.command()
-@address
+@access
 @click.option("--callers", type=click.IntRange(1), default=16, help="Callers at a time.")
 @click.option(
     "--rate", type=float, show_default="as fast as they are answered",
@@ -25,27 +24,23 @@ from bertfeat_server.load import Load, Report, run
 @click.option("--seconds", type=float, default=10.0, help="Time that is measured.")
 @click.option("--warm-up-s", type=float, default=2.0, help="Time before that.")
 @click.option("--timeout-s", type=float, default=30.0, help="Time that a request has.")
-@click.option("--api-key", envvar="BERTFEAT_API_KEY", show_default="none", help="Shown to it.")
 @click.option("--seed", type=int, default=0, help="Of the texts.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-def bench(
-    endpoint: str, port: int | None, timeout_s: float, api_key: str | None, as_json: bool,
-    **options: Any,
-) -> None:  # fmt: skip
+def bench(access: Access, timeout_s: float, as_json: bool, **options: Any) -> None:
     """Put load on a running server and show throughput and latency with 95 % intervals."""
-    server = find(endpoint, port)
     options["words"] = _numbers(options["words"])
-    load, before = Load(**options), ask(server.door, "status", token=server.token)
-    header = {"token": server.token} if server.token else {}
+    load, before = Load(**options), access.ask("status")
+    header = {"token": access.token} if access.token else {}
 
     async def measure() -> Report:
         async with AsyncClient(
-            server.door, timeout_s=timeout_s, api_key=api_key, header=header
-        ) as client:
+            access.server.door, timeout_s=timeout_s, api_key=access.api_key or None,
+            curve=access.curve, header=header,
+        ) as client:  # fmt: skip
             return await run(client.with_header(caller="bench"), load)
 
     report = asyncio.run(measure()).as_dict()
-    after = ask(server.door, "status", token=server.token)
+    after = access.ask("status")
     report["texts_per_batch"] = _per_batch(before["batches"], after["batches"])
     click.echo(json.dumps(report) if as_json else table(report))
 

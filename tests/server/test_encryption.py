@@ -1,5 +1,6 @@
 """Encrypted connections, keys over ZeroMQ, and what a server refuses to be open for."""
 
+import json
 import pickle
 import socket
 import stat
@@ -86,6 +87,32 @@ def test_the_owner_needs_no_key(encrypted):
     assert encrypted.command("stop").returncode == 0
     assert encrypted.end(0) == 0
     assert [path.name for path in encrypted.folder.rglob("*.ipc")] == []
+
+
+def test_commands_of_another_machine_show_their_keys(encrypted, keys, tmp_path):
+    [run_file] = encrypted.folder.glob("bertfeat/*.json")
+    token = json.loads(run_file.read_text())["token"]
+    encrypted.environment["XDG_RUNTIME_DIR"] = str(tmp_path / "elsewhere")
+    where = ("--endpoint", encrypted.endpoint)
+    curve = ("--curve", str(keys / "server.key"), str(keys / "alice.key_secret"))
+    told = encrypted.command("status", *where, *curve, "--json")
+    assert json.loads(told.stdout)["ready"], told.stderr
+    shown = encrypted.command("bench", *where, *curve, "--seconds", "0.3", "--warm-up-s", "0")
+    assert shown.returncode == 0 and "p99" in shown.stdout
+    unknown = encrypted.command("status", *where)
+    assert unknown.returncode == 1 and "--curve" in unknown.stderr
+    refused = encrypted.command("stop", *where, *curve)
+    assert refused.returncode == 1 and "token" in refused.stderr
+    assert encrypted.command("stop", *where, *curve, "--token", token).returncode == 0
+    assert encrypted.process.wait(20) == 0
+
+
+def test_status_shows_its_api_key(start, tmp_path, ring_file):
+    server = start("--port", "0", "--api-key-file", str(ring_file))
+    server.environment["XDG_RUNTIME_DIR"] = str(tmp_path / "elsewhere")
+    where = ("--endpoint", server.endpoint)
+    assert server.command("status", *where, "--api-key", SECRET, "--json").returncode == 0
+    assert server.command("status", *where, "--api-key", "x" * 20).returncode == 1
 
 
 def test_without_a_folder_whoever_knows_the_servers_key_is_served(start, keys):
@@ -187,11 +214,16 @@ def test_what_is_closed_needs_no_permission(options):
 
 
 @pytest.fixture
-def ring(tmp_path):
+def ring_file(tmp_path):
     path = tmp_path / "keys.toml"
     path.write_text(f'[alice]\nkey = "{SECRET}"\nrequests_per_s = 2\nmax_request_texts = 3\n')
     path.chmod(0o600)
-    return KeyRing.read(path)
+    return path
+
+
+@pytest.fixture
+def ring(ring_file):
+    return KeyRing.read(ring_file)
 
 
 def test_every_operation_but_those_of_the_server_itself_needs_a_key(ring):
