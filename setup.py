@@ -63,6 +63,7 @@ HTTP = [
 ]
 SERVE = [*ANY_DEVICE, *CPU, *HTTP]
 LITE = ["ai-edge-litert>=2.1", "click>=8.3", "tokenizers>=0.21"]
+OTEL = ["opentelemetry-exporter-otlp-proto-http>=1.30", "opentelemetry-sdk>=1.30"]
 TRAIN = ["scikit-learn>=1.5", "threadpoolctl>=3.1"]
 ORACLES = [
     "pytorch-crf>=0.7.2",
@@ -108,7 +109,8 @@ setup(
         "gpu": [*ANY_DEVICE, *TRAIN, *CUDA, *HTTP],
         "jax": ["jax>=0.5"],
         "cluster": ["ray>=2.40"],
-        "dev": [*SERVE, *TRAIN, *ORACLES, *TOOLS],
+        "otel": OTEL,
+        "dev": [*SERVE, *TRAIN, *OTEL, *ORACLES, *TOOLS],
     },
     entry_points={
         "console_scripts": [

@@ -70,6 +70,8 @@ def start(**options: Any) -> None:
     config = _config(options)
     if config.encoder_factory == ServerConfig.encoder_factory:
         require("bertfeat-serve start", "tokenizers")
+    if config.otlp_endpoint:
+        require("--otlp-endpoint", "opentelemetry", extra="otel")
     set_up(config)
     if config.insecure:
         logger.warning("--insecure: whoever reaches this machine may use the server")

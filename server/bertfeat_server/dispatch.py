@@ -24,6 +24,7 @@ from bertfeat_server.requests import check_size, parse, request_id
 from bertfeat_server.roster import Roster, Worker
 from bertfeat_server.scheduler import Scheduler
 from bertfeat_server.tally import Tally
+from bertfeat_server.traces import Traces
 
 LATE = "the request's time was over before it was computed"
 WATCH_S = 1.0
@@ -57,7 +58,7 @@ class Dispatcher:
         )
         self.roster = Roster()
         self.tally = Tally()
-        self.ledger = Ledger(self.outbox.to_client, self.tally)
+        self.ledger = Ledger(self.outbox.to_client, self.tally, Traces.to(config.otlp_endpoint))
         self.control = Control(config, admission, backend, now)
         self.outcomes = Outcomes(self.scheduler, self.ledger, self.tally)
         self._drain_until: float | None = None

@@ -14,6 +14,7 @@ from bertfeat_server.request_log import log_request
 from bertfeat_server.requests import Request
 from bertfeat_server.shares import Flow
 from bertfeat_server.tally import Tally
+from bertfeat_server.traces import Traces
 
 RECENT = 1000
 """Answers whose times are told together."""
@@ -29,6 +30,7 @@ class Entry:
     deadline: float
     opened_at: float
     begun_at: float | None = None
+    span: Any = None
 
     def timing(self, now: float) -> dict[str, float]:
         """Return how long it waited, was computed, and took in all, in milliseconds."""
@@ -59,10 +61,13 @@ class Ledger:
     Args:
         send: called with the caller and the message when a request has its answer.
         tally: counts them.
+        traces: makes spans of them, or None.
     """
 
-    def __init__(self, send: Callable[[bytes, Message], None], tally: Tally) -> None:
-        self._tally = tally
+    def __init__(
+        self, send: Callable[[bytes, Message], None], tally: Tally, traces: Traces | None = None
+    ) -> None:
+        self._tally, self._traces = tally, traces
         self._spans_ms: deque[float] = deque(maxlen=RECENT)
         self._send = send
         self._entries: dict[int, Entry] = {}
@@ -88,7 +93,8 @@ class Ledger:
             return None
         ticket, deadline = next(self._numbers), now + request.timeout_s
         reply = Reply(len(request.costs), request.row_errors)
-        self._entries[ticket] = Entry(caller, request, reply, deadline, now)
+        span = self._traces.begin(request) if self._traces else None
+        self._entries[ticket] = Entry(caller, request, reply, deadline, now, span=span)
         self._tickets[caller, request.id] = ticket
         return Job(
             ticket,
@@ -148,17 +154,13 @@ class Ledger:
 
     def fail(self, ticket: int, error: ServerError) -> None:
         """Answer a whole request with an error."""
-        if entry := self.drop(ticket):
+        if entry := self._end(ticket, error.code, {}):
             self._tally.errors[error.code] += 1
-            log_request(entry.request, error.code, {})
             self._send(entry.caller, error_reply(entry.request.id, to_wire(error)))
 
-    def drop(self, ticket: int) -> Entry | None:
-        """Strike out a request without an answer."""
-        entry = self._entries.pop(ticket, None)
-        if entry is not None:
-            del self._tickets[entry.caller, entry.request.id]
-        return entry
+    def drop(self, ticket: int) -> None:
+        """Strike out a request that nobody waits for any more."""
+        self._end(ticket, "cancelled", {})
 
     def latency_ms(self) -> dict[str, float | None]:
         """Return the median and the 99th percentile of the last answers' times."""
@@ -177,13 +179,22 @@ class Ledger:
     def _items(self) -> list[tuple[bytes, int]]:
         return [(owner, ticket) for (owner, _), ticket in self._tickets.items()]
 
+    def _end(self, ticket: int, outcome: str, timing: dict[str, float]) -> Entry | None:
+        """Strike out a request, and let log and trace say how it ended."""
+        entry = self._entries.pop(ticket, None)
+        if entry is not None:
+            del self._tickets[entry.caller, entry.request.id]
+            log_request(entry.request, outcome, timing)
+            if self._traces is not None:
+                self._traces.end(entry.span, outcome, timing)
+        return entry
+
     def _finish(self, ticket: int, entry: Entry, now: float) -> None:
         if entry.reply.complete:
-            self.drop(ticket)
             message = entry.reply.message(entry.request.id)
             timing = entry.timing(now)
+            self._end(ticket, "ok", timing)
             self._tally.request_answered(message, timing)
-            log_request(entry.request, "ok", timing)
             self._spans_ms.append(timing["total_ms"])
             if "info" in message.header:
                 message.header["info"] = message.header["info"] | {"timing": timing}

@@ -13,7 +13,7 @@ def log_request(request: Request, outcome: str, timing: Mapping[str, float]) -> 
 
     Args:
         request: its ids, operation and sizes are told.
-        outcome: ``ok`` or the error's code.
+        outcome: ``ok``, ``cancelled`` or the error's code.
         timing: ``queue_ms``, ``compute_ms`` and ``total_ms`` where it was computed.
     """
     if not logger.isEnabledFor(logging.INFO):
