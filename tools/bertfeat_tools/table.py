@@ -48,13 +48,14 @@ class Problems:
             )
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
+def read_table(path: Path, columns: Sequence[str], may_be_empty: bool = False) -> list[Row]:
     """Return the chosen columns of every row.
 
     Args:
         path: ``.csv``, ``.jsonl``, else values with tabs between them; ``.gz`` behind it unpacks.
         columns: names, which the first line (or each JSON object) has, or numbers counted from 1,
             for a file whose first line is a row already.
+        may_be_empty: whether a row without a value is a row as well.
 
     Raises:
         InputError: there are no rows, the header lacks columns, or rows are bad: not UTF-8, of
@@ -66,7 +67,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
         found = list(_objects(lines, columns, problems))
     else:
         found = _cells(_split(lines, suffix), columns, path, problems)
-    for row in found:
+    for row in () if may_be_empty else found:
         empty = [name for name, value in zip(columns, row.values, strict=True) if not value.strip()]
         if empty:
             problems.add(row.line, f"no value for {', '.join(empty)}")

@@ -2,7 +2,7 @@
 
 import click
 
-from bertfeat_tools.cli.evaluate_lines import classify
+from bertfeat_tools.cli.evaluate_lines import classify, diagnostic
 from bertfeat_tools.cli.evaluate_probe import probe
 from bertfeat_tools.cli.evaluate_retrieval import retrieval
 from bertfeat_tools.cli.evaluate_span import span
@@ -17,5 +17,5 @@ def evaluate() -> None:
     """Score predictions."""
 
 
-for command in (classify, probe, retrieval, segmentation, span, sts, tag, triples):
+for command in (classify, diagnostic, probe, retrieval, segmentation, span, sts, tag, triples):
     evaluate.add_command(command)

@@ -93,3 +93,13 @@ def score_runs(
     left, right = (mean_of([run for _, run in runs]) for runs in (ours, theirs))
     compared = paired_bootstrap(total, left, right, resamples=resamples, seed=seed)
     return found | {"against": {name: one._asdict() for name, one in compared.items()}}
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("gold", type=FILE)
+@click.argument("predictions", type=FILE)
+def diagnostic(gold: Path, predictions: Path) -> None:
+    """Score predictions of GLUE's diagnostic-full.tsv: MCC and accuracy by category, as JSON."""
+    from bertfeat_tools.scoring.diagnostic import score_diagnostic
+
+    click.echo(json.dumps(score_diagnostic(gold, predictions)))

@@ -9,6 +9,7 @@ import click
 
 from bertfeat.errors import InputError
 from bertfeat_tools.cli.options import CONTEXT, RUN, load_options, with_options
+from bertfeat_tools.finetuning.known_sets import GLUE, submission
 
 CHUNK = 1024
 """Lines that are predicted, and printed, together."""
@@ -17,8 +18,14 @@ CHUNK = 1024
 @click.command(context_settings=CONTEXT)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("source", default="-", metavar="[FILE]")
-@with_options(RUN)
-def predict(folder: Path, source: str, **options: Any) -> None:
+@with_options(
+    click.option("--task", type=click.Choice(list(GLUE)),
+                 help="Print GLUE's submission for the test rows of --data instead."),
+    click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path),
+                 help="Folder of --task's files."),
+    RUN,
+)  # fmt: skip
+def predict(folder: Path, source: str, task: str | None, data: Path | None, **options: Any) -> None:
     """Predict each line of FILE (standard input unless given); one JSON object a line.
 
     A line is a text, or a JSON object {"text": …}, {"text": …, "pair": …} or, for a model of
@@ -29,7 +36,12 @@ def predict(folder: Path, source: str, **options: Any) -> None:
     from bertfeat.features.reader import open_lines
     from bertfeat.tasks import Predictor
 
+    if task and not data:
+        raise click.UsageError("--task needs --data, the folder of its files")
     predictor = Predictor.load(folder, **load_options(options))
+    if task and data:
+        sys.stdout.writelines(f"{line}\n" for line in submission(GLUE[task], data, predictor))
+        return
     with open_lines(source) as reader:
         lines = iter(reader)
         while chunk := list(islice(lines, CHUNK)):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bertfeat.checkpoints.folder_files import write_json
 from bertfeat.errors import InputError
+from bertfeat.extras import require
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
 from bertfeat_tools.cli.recipe import FILE, OUTPUT, RECIPE, keep_best
 from bertfeat_tools.cli.steps import step_bar
-from bertfeat_tools.finetuning.examples import TASKS, read_examples
+from bertfeat_tools.finetuning.examples import Examples, read_examples
+from bertfeat_tools.finetuning.known_sets import LANGUAGES, TASKS
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.classify import ClassifyOptions
@@ -22,6 +25,14 @@ PROBLEMS = {"single": "single_label_classification", "multi": "multi_label_class
             "regression": "regression"}  # fmt: skip
 GRID = tuple(itertools.product((16, 32), (5e-5, 3e-5, 2e-5), (2, 3, 4)))
 """Batch size, learning rate, epochs (Devlin et al. 2019, A.3)."""
+
+
+def row_counts(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[int]:
+    """Read numbers of rows with commas between them, ascending."""
+    parts = value.split(",") if value else []
+    if not all(part.strip().isdecimal() and int(part) > 1 for part in parts):
+        raise click.BadParameter(f"{value!r} is not like 50,100,500")
+    return sorted(map(int, parts))
 
 
 @click.command(context_settings=CONTEXT)
@@ -34,6 +45,7 @@ GRID = tuple(itertools.product((16, 32), (5e-5, 3e-5, 2e-5), (2, 3, 4)))
                  help="A known data set: its files in --data, its columns and its metric."),
     click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path),
                  help="Folder of --task's files, as GLUE lays them out."),
+    click.option("--language", type=click.Choice(LANGUAGES), default="en", help="Of --task xnli."),
     OUTPUT,
     MODEL,
     click.option("--problem", type=click.Choice(list(PROBLEMS)), default="single",
@@ -47,27 +59,68 @@ GRID = tuple(itertools.product((16, 32), (5e-5, 3e-5, 2e-5), (2, 3, 4)))
     click.option("--smoothing", type=click.FloatRange(0, 1, max_open=True), default=0.0,
                  help="Of the labels."),
     click.option("--grid", is_flag=True, help="The paper's batch sizes, rates and epochs, all."),
+    click.option("--learning-curve", callback=row_counts, metavar="ROWS,ROWS,…",
+                 show_default="all rows",
+                 help="Train on so many rows, each beside a probe of the frozen encoder."),
 )  # fmt: skip
 def classify(output: Path, **given: Any) -> None:
     """Train a classifier and print its held-out scores as one JSON object."""
+    (train, dev), options = _task(given)
+    if not given["learning_curve"]:
+        train = train.drawn(given["limit"], given["seed"])
+        click.echo(json.dumps(_train(output, (options, train, dev), given)))
+        return
+    if options.problem != PROBLEMS["single"]:
+        raise click.UsageError("--learning-curve is for one class a row (--problem single)")
+    require("--learning-curve", "sklearn", extra="train")
+    curve = list(_curve(output, (options, train, dev), given))
+    result = {"metric": options.metric, "learning_curve": curve}
+    write_json(output / "result.json", result)
+    click.echo(json.dumps(result))
+
+
+def _train(
+    output: Path, what: tuple["ClassifyOptions", Examples, Examples], given: dict[str, Any]
+) -> dict[str, Any]:
+    """Train all runs and return their result; the best one's model is kept."""
     from bertfeat_tools.finetuning.classify import train_classifier
 
-    files, columns, options = _task(given)
-    train, dev = (read_examples(path, columns) for path in files)
-    train = train.drawn(given["limit"], given["seed"])
+    options, train, dev = what
     runs: list[dict[str, Any]] = []
     with step_bar(quiet=given["quiet"]) as show:
         for name, chosen in _runs(options, given):
+            own = train
+            if given["learning_curve"]:
+                own = train.drawn(given["limit"], chosen.seed)
             found = train_classifier(
-                chosen, train, dev, output / name,
+                chosen, own, dev, output / name,
                 lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
             )  # fmt: skip
             runs.append({"run": name, **found})
-    click.echo(json.dumps(keep_best(output, runs, options.metric)))
+    return keep_best(output, runs, options.metric)
 
 
-def _task(given: dict[str, Any]) -> tuple[tuple[Path, Path], list[str], "ClassifyOptions"]:
-    """Return the files, their columns and the options of the first run."""
+def _curve(
+    output: Path, what: tuple["ClassifyOptions", Examples, Examples], given: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield rows, scores of the probe and scores of fine-tuning, for each number of rows."""
+    from bertfeat import Encoder
+    from bertfeat_tools.finetuning.learning_curve import FrozenProbe, summary
+
+    options, train, dev = what
+    probe = FrozenProbe(Encoder.load(options.model), train, dev)
+    seeds = range(given["seed"], given["seed"] + given["seeds"])
+    for count in given["learning_curve"]:
+        own = given | {"limit": min(count, len(train))}
+        found = _train(output / f"rows-{own['limit']}", what, own)
+        yield {
+            "rows": own["limit"], "frozen": probe.score(own["limit"], seeds),
+            "fine_tuned": summary(found["runs"]),
+        }  # fmt: skip
+
+
+def _task(given: dict[str, Any]) -> tuple[tuple[Examples, Examples], "ClassifyOptions"]:
+    """Return what is trained on, what is held out, and the options of the first run."""
     from bertfeat_tools.finetuning.classify import ClassifyOptions
 
     known = {f.name for f in fields(ClassifyOptions)} & given.keys()
@@ -79,16 +132,18 @@ def _task(given: dict[str, Any]) -> tuple[tuple[Path, Path], list[str], "Classif
         task = TASKS[given["task"]]
         values |= {"problem": task.problem, "metric": given["metric"] or task.metric,
                    "positive": task.positive}  # fmt: skip
-        files = given["data"] / task.train, given["data"] / task.dev
-        return files, list(task.columns), ClassifyOptions(**values)
+        return task.read(given["data"], given["language"]), ClassifyOptions(**values)
     if not (given["train_file"] and given["dev_file"] and given["columns"]):
         raise click.UsageError("give --train, --dev and --columns, or --task and --data")
     usual = {"single": "accuracy", "multi": "f1", "regression": "spearman"}
     values["metric"] = given["metric"] or usual[given["problem"]]
     if values["metric"] == "f1" and given["problem"] == "single" and not given["positive"]:
         raise InputError("--metric f1 needs --positive, the label whose F1 counts; or macro_f1")
-    files = given["train_file"], given["dev_file"]
-    return files, given["columns"].split(","), ClassifyOptions(**values)
+    train, dev = (
+        read_examples(given[name], given["columns"].split(","))
+        for name in ("train_file", "dev_file")
+    )
+    return (train, dev), ClassifyOptions(**values)
 
 
 def _runs(

@@ -1,4 +1,4 @@
-"""Labelled texts and pairs: from files, and GLUE's tasks by name from GLUE's own files."""
+"""Labelled texts and pairs from files, and their labels as numbers."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bertfeat.errors import InputError
 from bertfeat_tools.table import read_table
@@ -26,12 +27,14 @@ class Examples:
         labels: as they stand in the file.
         lines: numbers of their lines.
         path: of the file.
+        known: labels that may occur, where rows were drawn of more.
     """
 
     items: list[str | tuple[str, str]]
     labels: list[str]
     lines: list[int]
     path: Path
+    known: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -46,50 +49,15 @@ class Examples:
         """Return so many examples drawn by a seed; all of them if there are no more."""
         if count is None or count >= len(self):
             return self
-        rows = np.random.default_rng(seed).permutation(len(self))[:count]
+        rows = self.places(count, seed)
         items, labels, lines = (
             [values[row] for row in rows] for values in (self.items, self.labels, self.lines)
         )
-        return Examples(items, labels, lines, self.path)
+        return Examples(items, labels, lines, self.path, self.known or tuple(self.labels))
 
-
-@dataclass(frozen=True)
-class Task:
-    """One of GLUE's tasks, or another known data set.
-
-    Attributes:
-        train, dev: names of the files in its folder.
-        columns: of the texts and of the label, by name or by number.
-        problem: one of ``PROBLEMS``.
-        metric: the one that the task is judged by.
-        positive: the label whose F1 counts.
-    """
-
-    train: str
-    dev: str
-    columns: tuple[str, ...]
-    problem: str = PROBLEMS[0]
-    metric: str = "accuracy"
-    positive: str | None = None
-
-
-TASKS = {
-    "cola": Task("train.tsv", "dev.tsv", ("4", "2"), metric="mcc"),
-    "sst-2": Task("train.tsv", "dev.tsv", ("sentence", "label")),
-    "mrpc": Task("train.tsv", "dev.tsv", ("#1 String", "#2 String", "Quality"), metric="f1",
-                 positive="1"),
-    "sts-b": Task("train.tsv", "dev.tsv", ("sentence1", "sentence2", "score"), "regression",
-                  metric="spearman"),
-    "qqp": Task("train.tsv", "dev.tsv", ("question1", "question2", "is_duplicate"), metric="f1",
-                positive="1"),
-    "mnli": Task("train.tsv", "dev_matched.tsv", ("sentence1", "sentence2", "gold_label")),
-    "mnli-mm": Task("train.tsv", "dev_mismatched.tsv", ("sentence1", "sentence2", "gold_label")),
-    "qnli": Task("train.tsv", "dev.tsv", ("question", "sentence", "label")),
-    "rte": Task("train.tsv", "dev.tsv", ("sentence1", "sentence2", "label")),
-    "wnli": Task("train.tsv", "dev.tsv", ("sentence1", "sentence2", "label")),
-    "lcqmc": Task("train.txt", "dev.txt", ("1", "2", "3")),
-    "chnsenticorp": Task("train.tsv", "dev.tsv", ("text_a", "label")),
-}  # fmt: skip
+    def places(self, count: int, seed: int) -> NDArray[np.intp]:
+        """Return which rows :meth:`drawn` takes, in their order."""
+        return np.random.default_rng(seed).permutation(len(self))[:count]
 
 
 def read_examples(path: Path, columns: Sequence[str]) -> Examples:
@@ -112,12 +80,13 @@ def read_examples(path: Path, columns: Sequence[str]) -> Examples:
 
 
 def labels_of(examples: Examples, problem: str) -> list[str]:
-    """Return the classes that occur, sorted; for regression the one name ``score``."""
+    """Return the classes that may occur, sorted; for regression the one name ``score``."""
     if problem == "regression":
         return ["score"]
+    found = examples.known or examples.labels
     if problem == "multi_label_classification":
-        return sorted({label for row in examples.labels for label in split_labels(row)})
-    return sorted(set(examples.labels), key=_natural)
+        return sorted({label for row in found for label in split_labels(row)})
+    return sorted(set(found), key=_natural)
 
 
 def split_labels(row: str) -> list[str]:
