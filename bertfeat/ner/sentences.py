@@ -93,6 +93,13 @@ def from_text(text: str, entities: Sequence[Span] | None = None, document: int =
     return Sentence(words, tags, document, text, tuple(places))
 
 
+def from_characters(text: str, document: int = 0) -> Sentence:
+    """Take each character that is no space for a word, as taggers that segment texts do."""
+    places = [(place, place + 1) for place, letter in enumerate(text) if not letter.isspace()]
+    words = tuple(text[start] for start, _ in places)
+    return Sentence(words, None, document, text, tuple(places))
+
+
 def without_overlaps(spans: Sequence[Span]) -> list[Span]:
     """Keep of spans that overlap the longest, the first of equals; sorted."""
     kept: list[Span] = []

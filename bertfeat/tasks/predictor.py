@@ -51,7 +51,8 @@ class Predictor:
     def load(cls, folder: str | Path, **options: Any) -> "Predictor":
         """Load what ``bertfeat train classify`` or ``choice`` made, or Hugging Face's like.
 
-        A ``BertForQuestionAnswering`` gives an :class:`~bertfeat.tasks.answerer.Answerer`.
+        A ``BertForQuestionAnswering`` gives an :class:`~bertfeat.tasks.answerer.Answerer`, a
+        ``BertForTokenClassification`` a :class:`~bertfeat.tasks.token_tagger.TokenTagger`.
 
         Args:
             folder: of the model; ``folder/model`` is taken where the model lies there.
@@ -79,6 +80,10 @@ class Predictor:
             return cls(encoder, (), CHOICE)
         names = config.get("id2label") or {}
         labels = tuple(names[str(number)] for number in range(len(names)))
+        if config.get("architectures") == ["BertForTokenClassification"]:
+            from bertfeat.tasks.token_tagger import TokenTagger
+
+            return TokenTagger(encoder, labels, (config.get("tagging") or {}).get("unit", "word"))
         problem = config.get("problem_type") or (
             "regression" if len(labels) == 1 else "single_label_classification"
         )

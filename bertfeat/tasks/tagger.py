@@ -56,6 +56,11 @@ class Tagger:
     ) -> None:
         self.settings, self.network, self.encoder = settings, network, encoder
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every tag, by number."""
+        return tuple(self.settings.labels)
+
     @classmethod
     def load(cls, folder: str | Path, encoder: Encoder | None = None, **options: Any) -> "Tagger":
         """Load what ``bertfeat ner train`` made.

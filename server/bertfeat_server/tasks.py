@@ -1,19 +1,35 @@
 """Trained heads behind the broker: a tagger or a classifier answers the batches of its worker."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bertfeat.checkpoints.folder_files import read_json
 from bertfeat.errors import InputError, RowErrors
 from bertfeat.ner.settings import FILE as TAGGER
 from bertfeat_client.errors import InvalidRequest, NotFound
 from bertfeat_client.protocol import Message
 from bertfeat_server.rows import to_item, wire_row_errors
 
+TOKENS = "BertForTokenClassification"
+
 
 def kind_of(folder: str) -> str:
     """Return the operation that a task's folder answers: ``tag`` or ``predict``."""
-    return "tag" if (Path(folder).expanduser() / TAGGER).is_file() else "predict"
+    return "tag" if _is_tagger(folder) or _is_token_tagger(folder) else "predict"
+
+
+def _is_tagger(folder: str) -> bool:
+    return (Path(folder).expanduser() / TAGGER).is_file()
+
+
+def _is_token_tagger(folder: str) -> bool:
+    """Say whether a folder holds a classifier of tokens, which tags as a tagger does."""
+    for place in (Path(folder).expanduser() / "model", Path(folder).expanduser()):
+        if (path := place / "config.json").is_file():
+            return bool(read_json(path).get("architectures") == [TOKENS])
+    return False
 
 
 def named_task(name: Any, tasks: Mapping[str, str], op: str) -> str:
@@ -43,7 +59,7 @@ def load_task(folder: str, **options: Any) -> Any:
     """Load a trained head; it computes in float32, as in process."""
     from bertfeat.tasks import Predictor, Tagger
 
-    kind = Tagger if kind_of(folder) == "tag" else Predictor
+    kind = Tagger if _is_tagger(folder) else Predictor
     return kind.load(Path(folder).expanduser(), precision="float32", **options)
 
 
@@ -83,10 +99,9 @@ class TaskHandler:
     def describe(self) -> dict[str, Any]:
         """Return what ``info`` says of the task."""
         encoder = self.task.encoder
-        labels = self.task.settings.labels if self.op == "tag" else self.task.labels
         return {
             "task": self.op,
-            "labels": list(labels),
+            "labels": list(self.task.labels),
             "precision": "float32",
             "model_hash": encoder.model_hash if encoder is not None else "",
         }
@@ -97,4 +112,6 @@ class TaskHandler:
         ]
 
     def _predict(self, items: list[Any]) -> list[dict[str, Any]]:
-        return [{**vars(found), "labels": list(found.labels)} for found in self.task.predict(items)]
+        return [
+            {**asdict(found), "labels": list(found.labels)} for found in self.task.predict(items)
+        ]

@@ -11,12 +11,13 @@ from bertfeat import Encoder
 from bertfeat.errors import CheckpointError, ConfigError
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.settings import TaggerSettings
+from bertfeat.ner.token_rows import token_rows
 from bertfeat.ner.word_vectors import FeatureOptions, WordVectors
 from bertfeat.tasks import Tagger
 from bertfeat_tools.cli.group import bertfeat
 from bertfeat_tools.ner.approaches import EncoderRates, FineTuning
 from bertfeat_tools.ner.job import Features, data_for, train_one
-from bertfeat_tools.ner.token_rows import token_inputs, token_rows
+from bertfeat_tools.ner.token_inputs import token_inputs
 from bertfeat_tools.ner.train import Collate, NerTraining, tagged
 from bertfeat_tools.training.encoder import make_bert, open_folder, start
 from command_line import call

@@ -7,7 +7,7 @@ import click
 
 from bertfeat_tools.cli.options import CONTEXT
 
-TASKS = ("choice", "classify", "embed", "span")
+TASKS = ("choice", "classify", "embed", "span", "tag")
 
 
 class TrainGroup(click.Group):

@@ -15,9 +15,10 @@ from bertfeat.checkpoints.folder_files import new_folder
 from bertfeat.checkpoints.weight_files import write_safetensors
 from bertfeat.ner.batching import network_inputs
 from bertfeat.ner.settings import OWN_ENCODER, TaggerSettings
+from bertfeat.ner.token_rows import TokenRow
 from bertfeat.tasks.tagger import WEIGHTS, weight_name
 from bertfeat.tokenization import Tokenizer
-from bertfeat_tools.ner.token_rows import TokenRow, token_inputs
+from bertfeat_tools.ner.token_inputs import token_inputs
 from bertfeat_tools.training.batches import Batch
 from bertfeat_tools.training.encoder import POLICIES, make_bert, save_bert
 

@@ -13,9 +13,9 @@ from bertfeat.ner.batching import character_rows
 from bertfeat.ner.schemes import detect_scheme, labels_of
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.settings import FILE, TaggerSettings
+from bertfeat.ner.token_rows import token_rows
 from bertfeat.ner.word_vectors import FeatureOptions, Progress, WordVectors
 from bertfeat_tools.ner.approaches import Approach, FineTuning
-from bertfeat_tools.ner.token_rows import token_rows
 from bertfeat_tools.ner.train import (
     FEATURE_BASED,
     NerTraining,

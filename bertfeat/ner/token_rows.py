@@ -1,4 +1,4 @@
-"""Sentences as tokens, with the tokens of each word: what an encoder in training reads.
+"""Sentences as tokens, with the tokens of each word: what an encoder reads that tags them.
 
 Windows, context and the choice of tokens are those of :mod:`bertfeat.ner.word_vectors`, so that a
 tagger that was trained on them may be used on vectors.
@@ -10,12 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bertfeat.features.tokens import window_cuts
-from bertfeat.ner.batching import word_mask
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.word_vectors import FeatureOptions, in_context, word_tokens
 from bertfeat.tokenization import Encoding, Tokenizer
-from bertfeat_tools.training.batches import Batch
-from bertfeat_tools.training.texts import encoder_inputs
 
 
 @dataclass(frozen=True)
@@ -82,22 +79,3 @@ def pieces_of(
 def chosen(tokens: list[int], pooling: str) -> list[int]:
     """Return which tokens of a word count: all of them for ``mean`` and ``max``."""
     return {"first": tokens[:1], "last": tokens[-1:]}.get(pooling, tokens)
-
-
-def token_inputs(rows: Sequence[TokenRow], pad_id: int) -> Batch:
-    """Return the batch of some sentences.
-
-    Returns:
-        The encoder's inputs, int32 (R, T) for all windows R; ``pieces`` int32 (B, S, P), places in
-        R · T end to end, -1 for none; ``mask`` bool (B, S).
-    """
-    batch = encoder_inputs([window for row in rows for window in row.windows], pad_id)
-    mask, length = word_mask(rows), batch["input_ids"].shape[1]
-    pieces = np.full((*mask.shape, max(row.pieces.shape[1] for row in rows)), -1, np.int32)
-    first = 0
-    for place, row in enumerate(rows):
-        window, token = row.pieces[..., 0], row.pieces[..., 1]
-        flat = np.where(window < 0, -1, (first + window) * length + token)
-        pieces[place, : len(row), : flat.shape[1]] = flat
-        first += len(row.windows)
-    return {**batch, "pieces": pieces, "mask": mask}
