@@ -40,6 +40,8 @@ def sizes(value: str) -> tuple[int, ...]:
     click.option("--max-score", type=click.FloatRange(0, min_open=True), default=1.0,
                  help="Scores are divided by it."),
     learning(epochs=1, batch_size=64, learning_rate=2e-5, optimizer="adamw"),
+    click.option("--chunk", type=click.IntRange(0), default=0,
+                 help="Texts encoded at once, with the gradients of the whole batch; 0 = all."),
     click.option("--evaluate-every", type=click.IntRange(0), default=0,
                  help="Updates; 0 = each epoch."),
     click.option("--seed", type=int, default=0, help="Of order and dropout."),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import keras
 from keras import ops
 
 Tensor = Any
@@ -76,6 +77,28 @@ def contrastive(vectors: Sequence[Tensor], targets: Tensor, *, margin: float = 0
     gap = 1 - cosines(vectors[0], vectors[1])
     apart = ops.square(ops.relu(margin - gap))
     return 0.5 * ops.mean(targets * ops.square(gap) + (1 - targets) * apart)
+
+
+class Softmax(keras.layers.Layer):
+    """Tell classes of pairs apart by u, v and ``|u - v|`` (Reimers and Gurevych 2019).
+
+    Args:
+        classes: their number.
+        size: of the vectors.
+    """
+
+    def __init__(self, classes: int, size: int) -> None:
+        super().__init__(name="softmax", dtype="float32")
+        self.scores = keras.layers.Dense(classes, name="scores", dtype="float32")
+        self.scores.build((None, 3 * size))
+        self.built = True
+
+    def call(self, vectors: Sequence[Tensor], targets: Tensor) -> Tensor:
+        """Return the mean cross-entropy; targets are numbers of classes, (B,)."""
+        left, right = vectors
+        scores = self.scores(ops.concatenate([left, right, ops.abs(left - right)], axis=-1))
+        targets = ops.cast(targets, "int32")
+        return ops.mean(ops.sparse_categorical_crossentropy(targets, scores, from_logits=True))
 
 
 def distance(left: Tensor, right: Tensor) -> Tensor:

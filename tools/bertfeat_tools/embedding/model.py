@@ -1,6 +1,6 @@
 """What the loop trains: an encoder with its pooling under a loss of sentence vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from keras import ops
@@ -22,14 +22,16 @@ class SentenceModel(TrainingModel):
         normalize: whether vectors get length 1, as the finished model's do.
         loss: of the columns' vectors and the targets.
         columns: texts of a row.
+        chunk: texts encoded at once in training; 0 = the whole batch.
     """
 
     def __init__(
-        self, bert: Bert, pooling: str, *, normalize: bool, loss: Loss, columns: int
-    ) -> None:
+        self, bert: Bert, pooling: str, *, normalize: bool, loss: Loss, columns: int,
+        chunk: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__(dtype=bert.dtype_policy, name="sentences")
         self.bert, self.pooling, self.normalize = bert, pooling, normalize
-        self.compare, self.columns = loss, columns
+        self.compare, self.columns, self.chunk = loss, columns, chunk
 
     def vectors(self, batch: dict[str, Tensor], training: bool = False) -> Tensor:
         """Return float32 (rows, H): one vector for each text."""
@@ -46,5 +48,17 @@ class SentenceModel(TrainingModel):
 
     def call(self, batch: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """Return the loss of a batch: the texts of all columns, one column after the other."""
-        vectors: Sequence[Tensor] = ops.split(self.vectors(batch, training), self.columns)
-        return {"loss": self.compare(vectors, batch["targets"])}
+        return {"loss": self.loss_of(self.vectors(batch, training), batch["targets"])}
+
+    def loss_of(self, vectors: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of the vectors of all columns, (columns · B, H)."""
+        columns: Sequence[Tensor] = ops.split(vectors, self.columns)
+        return self.compare(columns, targets)
+
+    def own_step(self) -> Callable[[dict[str, Any]], Mapping[str, Any]] | None:
+        """Return the step that encodes a chunk at once, where chunks are wanted."""
+        if not self.chunk:
+            return None
+        from bertfeat_tools.embedding.cached import CachedStep
+
+        return CachedStep(self, self.chunk)

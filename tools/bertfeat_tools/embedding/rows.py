@@ -16,7 +16,8 @@ from bertfeat_tools.training.batches import ShuffledBatches
 
 COLUMNS = {"ranking": "anchor,positive[,negative …]", "symmetric-ranking": "anchor,positive",
            "cosent": "text,text,score", "cosine": "text,text,score",
-           "triplet": "anchor,positive,negative", "contrastive": "text,text,label"}  # fmt: skip
+           "triplet": "anchor,positive,negative", "contrastive": "text,text,label",
+           "softmax": "text,text,class"}  # fmt: skip
 SCORED = ("cosent", "cosine", "contrastive")
 """Losses whose last column is a number."""
 
@@ -27,16 +28,18 @@ class Columns:
 
     Attributes:
         texts: for each column the text of each row.
-        scores: float32 (rows,); zeros where there are none.
+        scores: float32 (rows,); zeros where there are none, numbers where there are classes.
+        classes: names of the classes, in order.
     """
 
     texts: list[list[str]]
     scores: np.ndarray
+    classes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """Hash of all of it."""
-        text = json.dumps([self.texts, self.scores.tolist()])
+        text = json.dumps([self.texts, self.scores.tolist(), *self.classes])
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -84,12 +87,16 @@ def read_columns(path: Path, columns: Sequence[str], loss: str, max_score: float
         InputError: rows are bad, or there are too few columns; all bad rows are listed.
     """
     scored = loss in SCORED
-    least = 3 if scored or loss == "triplet" else 1
+    least = 3 if scored or loss in ("triplet", "softmax") else 1
     if len(columns) < least:
         raise InputError(f"the loss {loss} needs {COLUMNS[loss]}, got {len(columns)} column(s)")
     rows = read_table(path, columns)
     values = [list(column) for column in zip(*(row.values for row in rows), strict=True)]
     scores = np.zeros(len(rows), np.float32)
+    if loss == "softmax":
+        named = values.pop()
+        classes = tuple(sorted(set(named)))
+        return Columns(values, np.array([classes.index(n) for n in named], np.float32), classes)
     if scored:
         lines = [row.line for row in rows]
         scores = (as_scores(values.pop(), lines) / max_score).astype(np.float32)

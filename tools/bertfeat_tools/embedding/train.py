@@ -19,6 +19,7 @@ from bertfeat_tools.training.settings import Recipe, TrainSettings
 from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
+    from bertfeat_tools.embedding.losses import Loss
     from bertfeat_tools.embedding.model import SentenceModel
 
 RUN, MODEL = "training", "model"
@@ -35,6 +36,7 @@ class EmbedOptions(Recipe):
         matryoshka: also train the first so many dimensions, each.
         max_score: the scores of the files are divided by it.
         max_seq_len: tokens read of each text.
+        chunk: texts encoded at once, with the gradients of the whole batch; 0 = all of it.
         evaluate_every: updates between two evaluations; 0 = each epoch.
     """
 
@@ -44,6 +46,7 @@ class EmbedOptions(Recipe):
     matryoshka: tuple[int, ...] = ()
     max_score: float = 1.0
     max_seq_len: int = 128
+    chunk: int = 0
     epochs: int = 1
     batch_size: int = 64
     learning_rate: float = 2e-5
@@ -76,7 +79,6 @@ def train_embedding(
         progress: called after each update.
     """
     start(options.seed)
-    from bertfeat_tools.embedding.losses import LOSSES, matryoshka
     from bertfeat_tools.embedding.model import SentenceModel
     from bertfeat_tools.training.loop import train as run
 
@@ -84,12 +86,10 @@ def train_embedding(
     sentence = modules_of(source, options)
     bert = make_bert(source, heads=("pooler",) if "pooler/kernel" in source.tensors else (),
                      precision=options.precision)  # fmt: skip
-    loss = LOSSES[options.loss]
-    if options.matryoshka:
-        loss = matryoshka(loss, (source.config.hidden_size, *options.matryoshka))
     model = SentenceModel(
-        bert, sentence.pooling[0], normalize=sentence.normalize, loss=loss,
-        columns=len(train.texts),
+        bert, sentence.pooling[0], normalize=sentence.normalize,
+        loss=loss_of(options, source.config.hidden_size, len(train.classes)),
+        columns=len(train.texts), chunk=options.chunk,
     )  # fmt: skip
     limit = sentence.max_seq_length or options.max_seq_len
     encodings = [tokenized(column, tokenizer, limit) for column in train.texts]
@@ -106,6 +106,25 @@ def train_embedding(
         save_bert(bert, source, tokenizer, folder / MODEL, format="sentence-transformers",
                   sentence=sentence, architectures=["BertModel"])  # fmt: skip
     return {**result.scores, "steps": result.step, "train_s": round(result.train_s, 2)}
+
+
+def loss_of(options: EmbedOptions, size: int, classes: int) -> "Loss":
+    """Return the loss of vectors of a size; start Keras before.
+
+    Raises:
+        InputError: classes are wanted of vectors that are also cut.
+    """
+    from bertfeat_tools.embedding.losses import LOSSES, Softmax, matryoshka
+
+    if options.loss != "softmax":
+        loss = LOSSES[options.loss]
+        return matryoshka(loss, (size, *options.matryoshka)) if options.matryoshka else loss
+    if options.matryoshka:
+        raise InputError(
+            f"the loss softmax has weights for whole vectors, got matryoshka {options.matryoshka}; "
+            "choose another loss or no shorter vectors"
+        )
+    return Softmax(classes, size)
 
 
 def modules_of(source: ModelFolder, options: EmbedOptions) -> SentenceModules:

@@ -1,5 +1,6 @@
 """What the loop trains: a Keras model that names its own loss."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -17,6 +18,10 @@ class TrainingModel(keras.Model):
     def build(self, *_: Any) -> None:
         """Accept any shape."""
         self.built = True
+
+    def own_step(self) -> Callable[[dict[str, Any]], Mapping[str, Any]] | None:
+        """Return what does one step on a batch of this compiled model; None = the common one."""
+        return None
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,

@@ -20,6 +20,9 @@ Step = Callable[[Batch], Mapping[str, Any]]
 
 def make_step(model: TrainingModel, batch: Batch) -> Step:
     """Return what does one step of a compiled model on a batch like `batch`."""
+    own = model.own_step()
+    if own is not None:
+        return own
     if keras.backend.backend() != "tensorflow":
         return lambda values: model.train_on_batch(values, return_dict=True)
     import tensorflow as tf
