@@ -276,5 +276,5 @@ def test_list_and_fetch_belong_to_the_group(models):
     code, out, _ = models("--help")
     assert code == 0
     assert [line.split()[0] for line in out.split("Commands:")[1].splitlines() if line] == [
-        "convert", "fetch", "list", "show", "verify",
+        "convert", "fetch", "list", "show", "verify", "whiten",
     ]  # fmt: skip

@@ -97,6 +97,15 @@ def read_lines(path: Path) -> list[Line]:
     return lines
 
 
+def read_texts(path: Path) -> list[str]:
+    """Return the text of each line; blank lines are passed over.
+
+    Raises:
+        InputError: lines are not UTF-8; all are listed.
+    """
+    return [line.text for line in read_lines(path) if line.text.strip()]
+
+
 def json_objects(lines: Iterable[Line], problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number of each line, from 1, and the JSON object in it; note lines without one."""
     for line in lines:

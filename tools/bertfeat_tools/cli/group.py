@@ -6,8 +6,8 @@ from typing import cast
 import click
 
 COMMANDS = (
-    "encode", "evaluate", "fill-mask", "index", "info", "models", "ner", "predict",
-    "pretrain", "sentence2vec", "train",
+    "encode", "evaluate", "fill-mask", "index", "info", "mine-negatives", "models", "ner",
+    "predict", "pretrain", "sentence2vec", "train",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""``bertfeat models``: list, fetch, show, convert and verify models."""
+"""``bertfeat models``: list, fetch, show, convert, verify and whiten models."""
 
 import json
 from collections.abc import Mapping
@@ -12,13 +12,14 @@ from bertfeat.extras import require
 from bertfeat_tools.cli.options import CONTEXT, DEFAULT_MODEL
 
 FORMATS = ("google", "huggingface", "sentence-transformers", "lite")
-ELSEWHERE = {"list": "list_models", "fetch": "fetch"}
+ELSEWHERE = {"list": ("models_fetch", "list_models"), "fetch": ("models_fetch", "fetch"),
+             "whiten": ("models_whiten", "whiten")}  # fmt: skip
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 OFFLINE = click.option("--offline", is_flag=True, help="Never ask the network for the model.")
 
 
 class ModelsGroup(click.Group):
-    """A group two of whose commands live in ``models_fetch``."""
+    """A group some of whose commands live in files of their own."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names in the order of ``--help``."""
@@ -28,13 +29,13 @@ class ModelsGroup(click.Group):
         """Find a command, importing its file where that is another."""
         if cmd_name not in ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        room = import_module("bertfeat_tools.cli.models_fetch")
-        return cast(click.Command, getattr(room, ELSEWHERE[cmd_name]))
+        room, command = ELSEWHERE[cmd_name]
+        return cast(click.Command, getattr(import_module(f"bertfeat_tools.cli.{room}"), command))
 
 
 @click.group(cls=ModelsGroup, context_settings=CONTEXT)
 def models() -> None:
-    """List, fetch, show, convert and verify models."""
+    """List, fetch, show, convert, verify and whiten models."""
 
 
 @models.command(context_settings=CONTEXT)
