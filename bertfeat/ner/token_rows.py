@@ -6,6 +6,7 @@ tagger that was trained on them may be used on vectors.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class TokenRow:
             -1 where a word has fewer.
     """
 
-    windows: list[Encoding]
+    windows: Sequence[Any]
     pieces: np.ndarray
 
     def __len__(self) -> int:

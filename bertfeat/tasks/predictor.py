@@ -14,6 +14,7 @@ from bertfeat.features.heads import log_softmax
 
 SEVERAL = "multi_label_classification"
 CHOICE = "multiple_choice"
+RELATION_FILE = "relation.json"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class Predictor:
         """Load what ``bertfeat train classify`` or ``choice`` made, or Hugging Face's like.
 
         A ``BertForQuestionAnswering`` gives an :class:`~bertfeat.tasks.answerer.Answerer`, a
-        ``BertForTokenClassification`` a :class:`~bertfeat.tasks.token_tagger.TokenTagger`.
+        ``BertForTokenClassification`` a :class:`~bertfeat.tasks.token_tagger.TokenTagger`, and
+        what ``bertfeat train relation`` made a
+        :class:`~bertfeat.tasks.relation_extractor.RelationExtractor`.
 
         Args:
             folder: of the model; ``folder/model`` is taken where the model lies there.
@@ -62,7 +65,12 @@ class Predictor:
             MissingHead: the model has no head for a task.
         """
         folder = Path(folder)
-        folder = folder / "model" if (folder / "model" / "config.json").is_file() else folder
+        for name in ("config.json", RELATION_FILE):
+            folder = folder / "model" if (folder / "model" / name).is_file() else folder
+        if (folder / RELATION_FILE).is_file():
+            from bertfeat.tasks.relation_extractor import RelationExtractor
+
+            return RelationExtractor.from_folder(folder, **options)
         config = read_json(folder / "config.json")
         if "max_seq_len" in config:
             options = {"max_seq_len": config["max_seq_len"], **options}

@@ -77,14 +77,11 @@ class TokenTagger(Predictor):
         options = FeatureOptions((), max_seq_len=self.encoder.max_seq_len)
         filled = [number for number, sentence in enumerate(sentences) if sentence.words]
         rows = token_rows([sentences[n] for n in filled], options, self.encoder.tokenizer)
-        tokens = self._of_windows(rows)
         found = [np.zeros((0, len(self.labels)), np.float32)] * len(sentences)
-        for number, row in zip(filled, rows, strict=True):
-            windows = [next(tokens) for _ in row.windows]
-            found[number] = np.stack([
-                windows[window][token] if window >= 0 else np.zeros(len(self.labels), np.float32)
-                for window, token in row.pieces[:, 0]
-            ])  # fmt: skip
+        for number, own in zip(
+            filled, row_logits(self.encoder, rows, len(self.labels)), strict=True
+        ):
+            found[number] = own
         errors: dict[int, Exception] = {
             number: non_finite(number)
             for number, values in enumerate(found) if not np.isfinite(values).all()
@@ -92,17 +89,6 @@ class TokenTagger(Predictor):
         if errors:
             raise RowErrors(errors, None)
         return found
-
-    def _of_windows(self, rows: Sequence[TokenRow]) -> Any:
-        """Return an iterator over the logits of all windows, float32 (tokens, labels)."""
-        windows = [window for row in rows for window in row.windows]
-        found: list[np.ndarray] = [np.empty(0)] * len(windows)
-        for numbers, results in self.encoder.runtime.batches(
-            RawProgram(("token_logits",)), windows
-        ):
-            for place, number in enumerate(numbers):
-                found[number] = results["token_logits"][place, : len(windows[number])]
-        return iter(found)
 
     def _sentence(self, item: Any, place: int) -> Sentence:
         if self.unit == "character" and isinstance(item, str):
@@ -122,3 +108,29 @@ class TokenTagger(Predictor):
             score = float(own[first:stop].mean())
             entities.append(Entity(start, end, kind, sentence.text[start:end], score))
         return Tagged(None, float(own.mean()), {}, (), sentence.words, tags, tuple(entities))
+
+
+def row_logits(encoder: Encoder, rows: Sequence[TokenRow], labels: int) -> list[np.ndarray]:
+    """Return the logits of each row's words, or tokens: float32 (words, labels).
+
+    The first token of a word counts; one without tokens has zeros.
+
+    Args:
+        encoder: with a classifier of tokens.
+        rows: the tokens.
+        labels: how many there are.
+    """
+    windows = [window for row in rows for window in row.windows]
+    tokens: list[np.ndarray] = [np.empty(0)] * len(windows)
+    for numbers, results in encoder.runtime.batches(RawProgram(("token_logits",)), windows):
+        for place, number in enumerate(numbers):
+            tokens[number] = results["token_logits"][place, : len(windows[number])]
+    found, first = [], 0
+    for row in rows:
+        logits = np.zeros((len(row), labels), np.float32)
+        for word, (window, token) in enumerate(row.pieces[:, 0]):
+            if window >= 0:
+                logits[word] = tokens[first + window][token]
+        found.append(logits)
+        first += len(row.windows)
+    return found

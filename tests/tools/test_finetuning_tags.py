@@ -16,7 +16,6 @@ from bertfeat_tools.finetuning.segmented import as_sentence, read_segmented, wor
 from bertfeat_tools.finetuning.tags import (
     collated_tags,
     entity_task,
-    numbered,
     segmentation_task,
 )
 from command_line import call
@@ -76,8 +75,6 @@ def test_a_trained_folder_tags_here_and_in_transformers(trained):
 
 def test_losses_of_twenty_steps_equal_transformers(tiny_bert):
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
-    from bertfeat.ner.token_rows import token_rows
-    from bertfeat.ner.word_vectors import FeatureOptions
     from bertfeat_tools.training.encoder import make_bert, open_folder, start
 
     start(0)
@@ -94,7 +91,7 @@ def test_losses_of_twenty_steps_equal_transformers(tiny_bert):
     source, tokenizer = open_folder(folder)
     bert = make_bert(source, heads=("classifier",), num_labels=len(task.labels))
     model = TokenClassifier(bert)
-    rows = token_rows(task.train, FeatureOptions((), max_seq_len=32), tokenizer)
+    rows, tags, _, _ = task.prepare(tokenizer, 32)
     optimizer = keras.optimizers.SGD(0.1)
     model.compile(optimizer=optimizer, jit_compile=False)
     twin = transformers.BertForTokenClassification.from_pretrained(
@@ -103,10 +100,10 @@ def test_losses_of_twenty_steps_equal_transformers(tiny_bert):
     theirs = torch.optim.SGD(twin.parameters(), lr=0.1)
     for step in range(20):
         numbers = np.random.default_rng(step).permutation(4)[:3]
-        batch = collated_tags(rows, numbered(task), tokenizer.pad_id, numbers)
+        batch = collated_tags(rows, tags, tokenizer.pad_id, numbers)
         labels = np.full(batch["input_ids"].shape, -100, np.int64)
         for place, number in enumerate(numbers):
-            labels[place, rows[number].pieces[:, 0, 1]] = numbered(task)[number]
+            labels[place, rows[number].pieces[:, 0, 1]] = tags[number]
         inputs = {name: torch.tensor(batch[name]).long()
                   for name in ("input_ids", "attention_mask", "token_type_ids")}  # fmt: skip
         loss = twin(**inputs, labels=torch.tensor(labels)).loss

@@ -49,7 +49,11 @@ def predict(folder: Path, source: str, task: str | None, data: Path | None, **op
             items = [item_of(line.text, line.error, reader.where(line.index)) for line in chunk]
             for item, found in zip(items, predictor.predict(items), strict=True):
                 text = item if isinstance(item, str) else list(item)
-                said = {name: x for name, x in asdict(found).items() if x not in ({}, ())}
+                said = {
+                    name: x
+                    for name, x in asdict(found).items()
+                    if x or name not in ("scores", "labels")
+                }
                 value = {"text": text, **said}
                 sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 

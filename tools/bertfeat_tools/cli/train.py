@@ -7,7 +7,7 @@ import click
 
 from bertfeat_tools.cli.options import CONTEXT
 
-TASKS = ("choice", "classify", "embed", "span", "tag")
+TASKS = ("choice", "classify", "embed", "relation", "span", "tag")
 
 
 class TrainGroup(click.Group):

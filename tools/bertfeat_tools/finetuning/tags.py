@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from bertfeat.ner.schemes import convert, labels_of
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.token_rows import TokenRow, token_rows
 from bertfeat.ner.word_vectors import FeatureOptions
+from bertfeat.tokenization import Tokenizer
 from bertfeat_tools.finetuning.classify import MODEL, RUN, ClassifyOptions, Rates
 from bertfeat_tools.finetuning.segmented import LABELS, words_of
 from bertfeat_tools.ner.token_inputs import token_inputs
@@ -31,9 +32,48 @@ SCHEME = "IOB2"
 Tags = list[list[str]]
 
 
+class Prepared(NamedTuple):
+    """What is trained on, what is held out, and how its tags are scored.
+
+    Attributes:
+        rows: tokens of each training text.
+        tags: number of the tag of each of its words, int32 (words,).
+        held_out: tokens of each held-out text.
+        score: from the tags found there to scores, ``f1`` among them.
+    """
+
+    rows: Sequence[TokenRow]
+    tags: Sequence[np.ndarray]
+    held_out: Sequence[TokenRow]
+    score: Callable[[Tags], dict[str, float]]
+
+
+class TagTask(Protocol):
+    """What :func:`train_tags` learns."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Every tag, by number."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a run must have in common with the one that it goes on with."""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the model's ``config.json`` says under ``tagging``."""
+
+    def prepare(self, tokenizer: Tokenizer, limit: int) -> Prepared:
+        """Tokenize, in windows of so many tokens.
+
+        Raises:
+            InputError: a text cannot be tokenized.
+        """
+
+
 @dataclass(frozen=True)
-class TagTask:
-    """What is tagged, and how it is scored.
+class SentenceTask:
+    """Words, or characters, of sentences.
 
     Attributes:
         train: sentences with their tags.
@@ -49,8 +89,27 @@ class TagTask:
     unit: str
     score: Callable[[Tags], dict[str, float]]
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Hashes of the sentences, and the labels."""
+        return {
+            "train": digest(self.train), "dev": digest(self.dev), "labels": list(self.labels),
+        }  # fmt: skip
 
-def entity_task(train: Sequence[Sentence], dev: Sequence[Sentence]) -> TagTask:
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is tagged of a text."""
+        return {"unit": self.unit}
+
+    def prepare(self, tokenizer: Tokenizer, limit: int) -> Prepared:
+        """Tokenize the words; see :class:`TagTask`."""
+        features = FeatureOptions((), max_seq_len=limit)
+        rows, held_out = (token_rows(part, features, tokenizer) for part in (self.train, self.dev))
+        tags = [numbered(self.labels, sentence.tags or ()) for sentence in self.train]
+        return Prepared(rows, tags, held_out, self.score)
+
+
+def entity_task(train: Sequence[Sentence], dev: Sequence[Sentence]) -> SentenceTask:
     """Return the task of finding entities, whose tags become IOB2; scored as conlleval does."""
     train, dev = ([_in_iob2(sentence) for sentence in part] for part in (train, dev))
     labels = labels_of({kind for s in train for _, _, kind in s.spans}, SCHEME)
@@ -60,10 +119,10 @@ def entity_task(train: Sequence[Sentence], dev: Sequence[Sentence]) -> TagTask:
         values = score_chunks(gold, found, mode="conlleval", scheme=SCHEME)[""].to_dict()
         return {name: float(values[name]) for name in ("precision", "recall", "f1")}
 
-    return TagTask(train, dev, labels, "word", score)
+    return SentenceTask(train, dev, labels, "word", score)
 
 
-def segmentation_task(train: Sequence[Sentence], dev: Sequence[Sentence]) -> TagTask:
+def segmentation_task(train: Sequence[Sentence], dev: Sequence[Sentence]) -> SentenceTask:
     """Return the task of segmenting texts, scored as SIGHAN's bakeoffs do."""
     known = frozenset(word for s in train for word in words_of(s.words, s.tags or ()))
     gold = [words_of(s.words, s.tags or ()) for s in dev]
@@ -72,7 +131,7 @@ def segmentation_task(train: Sequence[Sentence], dev: Sequence[Sentence]) -> Tag
         words = [words_of(s.words, tags) for s, tags in zip(dev, found, strict=True)]
         return segmentation_statistic(gold, words, known)(np.arange(len(gold)))
 
-    return TagTask(train, dev, LABELS, "character", score)
+    return SentenceTask(train, dev, LABELS, "character", score)
 
 
 def train_tags(
@@ -101,17 +160,15 @@ def train_tags(
         source, heads=("classifier",), num_labels=len(task.labels), precision=options.precision
     )
     limit = min(options.max_seq_len, source.config.max_position_embeddings)
-    features = FeatureOptions((), max_seq_len=limit)
-    rows, held_out = (token_rows(part, features, tokenizer) for part in (task.train, task.dev))
-    collate = partial(collated_tags, rows, numbered(task), tokenizer.pad_id)
-    lengths = np.array([row.num_tokens for row in rows])
-    batches = ShuffledBatches(len(rows), options.batch_size, options.seed, collate, lengths)
+    found = task.prepare(tokenizer, limit)
+    collate = partial(collated_tags, found.rows, found.tags, tokenizer.pad_id)
+    lengths = np.array([row.num_tokens for row in found.rows])
+    batches = ShuffledBatches(len(lengths), options.batch_size, options.seed, collate, lengths)
     rates = Rates(source.config.num_hidden_layers, options.layer_decay, options.frozen)
-    facts = {"train": digest(task.train), "dev": digest(task.dev), "labels": list(task.labels),
-             "model": model_hash(source.folder), "options": asdict(options)}  # fmt: skip
+    facts = {**task.facts, "model": model_hash(source.folder), "options": asdict(options)}
     result = run(
         TokenClassifier(bert), batches, options.settings(batches.steps_per_epoch, rates),
-        folder / RUN, evaluate=TagJudge(task, held_out, tokenizer.pad_id), progress=progress,
+        folder / RUN, evaluate=TagJudge(found, task.labels, tokenizer.pad_id), progress=progress,
         facts=facts,
     )  # fmt: skip
     if not (folder / MODEL).exists():
@@ -119,15 +176,15 @@ def train_tags(
             bert, source, tokenizer, folder / MODEL, architectures=["BertForTokenClassification"],
             id2label={str(place): label for place, label in enumerate(task.labels)},
             label2id={label: place for place, label in enumerate(task.labels)},
-            max_seq_len=limit, tagging={"unit": task.unit},
+            max_seq_len=limit, tagging=task.told,
         )  # fmt: skip
     return {**result.scores, "train_s": round(result.train_s, 2), "best_step": result.best_step}
 
 
-def numbered(task: TagTask) -> list[np.ndarray]:
-    """Return the number of each training tag, int32 (words,) a sentence."""
-    places = {label: place for place, label in enumerate(task.labels)}
-    return [np.array([places[tag] for tag in s.tags or ()], np.int32) for s in task.train]
+def numbered(labels: Sequence[str], tags: Sequence[str]) -> np.ndarray:
+    """Return the number of each tag, int32 (words,)."""
+    places = {label: place for place, label in enumerate(labels)}
+    return np.array([places[tag] for tag in tags], np.int32)
 
 
 def collated_tags(
@@ -149,26 +206,26 @@ def digest(sentences: Sequence[Sentence]) -> str:
 
 @dataclass(frozen=True)
 class TagJudge:
-    """Scores a tagger on the held-out sentences of its task."""
+    """Scores a tagger on held-out texts."""
 
-    task: TagTask
-    rows: Sequence[TokenRow]
+    texts: Prepared
+    labels: Sequence[str]
     pad_id: int
 
     def __call__(self, model: "TokenClassifier") -> dict[str, float]:
-        """Return the task's scores."""
-        return self.task.score(self.tags(model))
+        """Return the scores of the likeliest tags."""
+        return self.texts.score(self.tags(model))
 
     def tags(self, model: "TokenClassifier") -> Tags:
         """Return the likeliest tag of each word."""
-        found: Tags = [[] for _ in self.rows]
+        found: Tags = [[] for _ in self.texts.held_out]
         inputs = partial(token_inputs, pad_id=self.pad_id)
         for numbers, logits, mask in emissions(
-            inputs, model.logits, self.rows, lambda row: row.num_tokens
+            inputs, model.logits, self.texts.held_out, lambda row: row.num_tokens
         ):
             best = logits.argmax(axis=-1)
             for place, number in enumerate(numbers):
-                found[number] = [self.task.labels[tag] for tag in best[place][mask[place]]]
+                found[number] = [self.labels[tag] for tag in best[place][mask[place]]]
         return found
 
 
