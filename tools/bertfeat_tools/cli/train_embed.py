@@ -40,6 +40,10 @@ def sizes(value: str) -> tuple[int, ...]:
     click.option("--max-score", type=click.FloatRange(0, min_open=True), default=1.0,
                  help="Scores are divided by it."),
     learning(epochs=1, batch_size=64, learning_rate=2e-5, optimizer="adamw"),
+    click.option("--teacher", metavar="NAME_OR_FOLDER",
+                 help="A model that gives the numbers: vectors of mse, margins, similarities."),
+    click.option("--student-layers", type=sizes, default="", metavar="N,N,…",
+                 help="Keep only these layers of the model, 1 = the lowest."),
     click.option("--chunk", type=click.IntRange(0), default=0,
                  help="Texts encoded at once, with the gradients of the whole batch; 0 = all."),
     click.option("--evaluate-every", type=click.IntRange(0), default=0,
@@ -55,7 +59,8 @@ def embed(train_file: Path, dev_file: Path | None, output: Path, **given: Any) -
         **{f.name: given[f.name] for f in fields(EmbedOptions) if f.name in given}
     )
     loss, most = options.loss, options.max_score
-    train = read_columns(train_file, given["columns"].split(","), loss, most)
+    train = read_columns(train_file, given["columns"].split(","), loss, most,
+                         taught=options.teacher is not None)  # fmt: skip
     dev = None
     if dev_file is not None:
         dev = read_columns(dev_file, given["dev_columns"].split(","), "cosent", most)

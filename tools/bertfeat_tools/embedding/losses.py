@@ -106,6 +106,20 @@ def distance(left: Tensor, right: Tensor) -> Tensor:
     return ops.sqrt(ops.sum(ops.square(left - right + 1e-6), axis=-1))
 
 
+def vectors_like(vectors: Sequence[Tensor], targets: Tensor) -> Tensor:
+    """Mean squared error of the vectors; targets are a teacher's, (B, columns, dim)."""
+    return ops.mean(ops.square(ops.stack(list(vectors), axis=1) - targets))
+
+
+def margin_like(vectors: Sequence[Tensor], targets: Tensor) -> Tensor:
+    """Mean squared error of how much better the positive fits than the negative, by products.
+
+    Hofstätter et al. 2020 (MarginMSE); targets are a teacher's differences, (B,).
+    """
+    anchors, positives, negatives = vectors[:3]
+    return ops.mean(ops.square(ops.sum(anchors * (positives - negatives), axis=-1) - targets))
+
+
 def matryoshka(
     loss: Loss, dimensions: Sequence[int]
 ) -> Callable[[Sequence[Tensor], Tensor], Tensor]:
@@ -124,4 +138,6 @@ LOSSES: dict[str, Loss] = {
     "cosine": cosine,
     "triplet": triplet,
     "contrastive": contrastive,
+    "mse": vectors_like,
+    "margin-mse": margin_like,
 }

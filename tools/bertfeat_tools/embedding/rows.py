@@ -17,9 +17,12 @@ from bertfeat_tools.training.batches import ShuffledBatches
 COLUMNS = {"ranking": "anchor,positive[,negative …]", "symmetric-ranking": "anchor,positive",
            "cosent": "text,text,score", "cosine": "text,text,score",
            "triplet": "anchor,positive,negative", "contrastive": "text,text,label",
-           "softmax": "text,text,class"}  # fmt: skip
-SCORED = ("cosent", "cosine", "contrastive")
-"""Losses whose last column is a number."""
+           "softmax": "text,text,class", "mse": "text[,text …] and a teacher",
+           "margin-mse": "anchor,positive,negative, and a margin or a teacher"}  # fmt: skip
+SCORED = ("cosent", "cosine", "contrastive", "margin-mse")
+"""Losses whose last column is a number, unless a teacher gives it."""
+TEXTS = {"ranking": 1, "symmetric-ranking": 1, "mse": 1, "triplet": 3, "margin-mse": 3}
+"""Columns of text that a loss needs, where it is not two."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,23 @@ class DistinctBatches(ShuffledBatches):
         return id(self)
 
 
-def read_columns(path: Path, columns: Sequence[str], loss: str, max_score: float) -> Columns:
+def read_columns(
+    path: Path, columns: Sequence[str], loss: str, max_score: float, *, taught: bool = False
+) -> Columns:
     """Read the rows that a loss needs; one column alone pairs each text with itself (SimCSE).
+
+    Args:
+        path: see :func:`bertfeat_tools.table.read_table`.
+        columns: of texts, and of the number or class where the loss wants one.
+        loss: what they are for.
+        max_score: numbers are divided by it.
+        taught: whether a teacher gives the numbers, which the file then has not.
 
     Raises:
         InputError: rows are bad, or there are too few columns; all bad rows are listed.
     """
-    scored = loss in SCORED
-    least = 3 if scored or loss in ("triplet", "softmax") else 1
+    scored = loss in SCORED and not taught
+    least = TEXTS.get(loss, 2) + (scored or loss == "softmax")
     if len(columns) < least:
         raise InputError(f"the loss {loss} needs {COLUMNS[loss]}, got {len(columns)} column(s)")
     rows = read_table(path, columns)
@@ -100,4 +112,5 @@ def read_columns(path: Path, columns: Sequence[str], loss: str, max_score: float
     if scored:
         lines = [row.line for row in rows]
         scores = (as_scores(values.pop(), lines) / max_score).astype(np.float32)
-    return Columns(values * 2 if len(values) == 1 else values, scores)
+    alone = len(values) == 1 and loss != "mse"
+    return Columns(values * 2 if alone else values, scores)

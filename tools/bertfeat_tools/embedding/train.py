@@ -11,6 +11,7 @@ import numpy as np
 from bertfeat.checkpoints import ModelFolder, SentenceModules, model_hash
 from bertfeat.errors import InputError
 from bertfeat.tokenization import Encoding, Tokenizer
+from bertfeat_tools.embedding.distillation import check_teacher, taught, with_layers
 from bertfeat_tools.embedding.rows import Columns, DistinctBatches
 from bertfeat_tools.scoring.lines import score_similarities
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
@@ -19,6 +20,7 @@ from bertfeat_tools.training.settings import Recipe, TrainSettings
 from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
+    from bertfeat.api import Encoder
     from bertfeat_tools.embedding.losses import Loss
     from bertfeat_tools.embedding.model import SentenceModel
 
@@ -36,6 +38,8 @@ class EmbedOptions(Recipe):
         matryoshka: also train the first so many dimensions, each.
         max_score: the scores of the files are divided by it.
         max_seq_len: tokens read of each text.
+        teacher: a model that gives the targets; None = the rows do.
+        student_layers: of the model, those that are kept, 1 = the lowest; none = all.
         chunk: texts encoded at once, with the gradients of the whole batch; 0 = all of it.
         evaluate_every: updates between two evaluations; 0 = each epoch.
     """
@@ -46,6 +50,8 @@ class EmbedOptions(Recipe):
     matryoshka: tuple[int, ...] = ()
     max_score: float = 1.0
     max_seq_len: int = 128
+    teacher: str | None = None
+    student_layers: tuple[int, ...] = ()
     chunk: int = 0
     epochs: int = 1
     batch_size: int = 64
@@ -78,11 +84,20 @@ def train_embedding(
         folder: gets ``training/`` and, at the end, ``model/``.
         progress: called after each update.
     """
+    check_teacher(options.loss, options.teacher)
     start(options.seed)
     from bertfeat_tools.embedding.model import SentenceModel
     from bertfeat_tools.training.loop import train as run
 
     source, tokenizer = open_folder(options.model)
+    if options.student_layers:
+        source = with_layers(source, options.student_layers)
+    facts = {"train": train.digest, "dev": dev.digest if dev else "",
+             "model": model_hash(source.folder), "options": asdict(options)}  # fmt: skip
+    if options.teacher:
+        teacher = load_teacher(options)
+        facts["teacher"] = teacher.model_hash
+        train = taught(train, options.loss, teacher, source.config.hidden_size)
     sentence = modules_of(source, options)
     bert = make_bert(source, heads=("pooler",) if "pooler/kernel" in source.tensors else (),
                      precision=options.precision)  # fmt: skip
@@ -95,8 +110,6 @@ def train_embedding(
     encodings = [tokenized(column, tokenizer, limit) for column in train.texts]
     collate = partial(collated, encodings, train.scores, tokenizer.pad_id)
     batches = batches_of(options, train, collate)
-    facts = {"train": train.digest, "dev": dev.digest if dev else "",
-             "model": model_hash(source.folder), "options": asdict(options)}  # fmt: skip
     judge = Judge(dev, tokenizer, limit) if dev else None
     result = run(
         model, batches, options.settings(batches.steps_per_epoch), folder / RUN, evaluate=judge,
@@ -108,23 +121,30 @@ def train_embedding(
     return {**result.scores, "steps": result.step, "train_s": round(result.train_s, 2)}
 
 
+def load_teacher(options: EmbedOptions) -> "Encoder":
+    """Load the teacher to compute in float32; it draws no random numbers."""
+    from bertfeat import Encoder
+
+    return Encoder.load(str(options.teacher), precision="float32")
+
+
 def loss_of(options: EmbedOptions, size: int, classes: int) -> "Loss":
     """Return the loss of vectors of a size; start Keras before.
 
     Raises:
-        InputError: classes are wanted of vectors that are also cut.
+        InputError: the loss is of whole vectors, which are also to be cut.
     """
     from bertfeat_tools.embedding.losses import LOSSES, Softmax, matryoshka
 
-    if options.loss != "softmax":
-        loss = LOSSES[options.loss]
-        return matryoshka(loss, (size, *options.matryoshka)) if options.matryoshka else loss
-    if options.matryoshka:
+    if options.matryoshka and options.loss in ("softmax", "mse"):
         raise InputError(
-            f"the loss softmax has weights for whole vectors, got matryoshka {options.matryoshka}; "
+            f"the loss {options.loss} is of whole vectors, got matryoshka {options.matryoshka}; "
             "choose another loss or no shorter vectors"
         )
-    return Softmax(classes, size)
+    if options.loss == "softmax":
+        return Softmax(classes, size)
+    loss = LOSSES[options.loss]
+    return matryoshka(loss, (size, *options.matryoshka)) if options.matryoshka else loss
 
 
 def modules_of(source: ModelFolder, options: EmbedOptions) -> SentenceModules:
