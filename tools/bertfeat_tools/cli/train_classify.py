@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bertfeat_tools.finetuning.classify import ClassifyOptions
 
 PROBLEMS = {"single": "single_label_classification", "multi": "multi_label_classification",
-            "regression": "regression"}  # fmt: skip
+            "regression": "regression", "relevance": "relevance"}  # fmt: skip
 GRID = tuple(itertools.product((16, 32), (5e-5, 3e-5, 2e-5), (2, 3, 4)))
 """Batch size, learning rate, epochs (Devlin et al. 2019, A.3)."""
 
@@ -49,7 +49,8 @@ def row_counts(ctx: click.Context, parameter: click.Parameter, value: str | None
     OUTPUT,
     MODEL,
     click.option("--problem", type=click.Choice(list(PROBLEMS)), default="single",
-                 help="One class, several labels (with | between them), or a value."),
+                 help="One class, several labels (with | between them), a value, or how well a "
+                 "pair fits, from 0 to 1."),
     click.option("--metric", show_default="accuracy, f1 or spearman",
                  help="Decides which epoch's weights are kept."),
     click.option("--positive", help="Label whose F1 counts (with --metric f1)."),
@@ -135,7 +136,8 @@ def _task(given: dict[str, Any]) -> tuple[tuple[Examples, Examples], "ClassifyOp
         return task.read(given["data"], given["language"]), ClassifyOptions(**values)
     if not (given["train_file"] and given["dev_file"] and given["columns"]):
         raise click.UsageError("give --train, --dev and --columns, or --task and --data")
-    usual = {"single": "accuracy", "multi": "f1", "regression": "spearman"}
+    usual = {"single": "accuracy", "multi": "f1", "regression": "spearman",
+             "relevance": "spearman"}  # fmt: skip
     values["metric"] = given["metric"] or usual[given["problem"]]
     if values["metric"] == "f1" and given["problem"] == "single" and not given["positive"]:
         raise InputError("--metric f1 needs --positive, the label whose F1 counts; or macro_f1")

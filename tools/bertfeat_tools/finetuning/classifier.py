@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from bertfeat.encoder.bert import Bert
+from bertfeat_tools.finetuning.examples import SEVERAL_OR_ONE
 from bertfeat_tools.training.model import TrainingModel
 
 Tensor = Any
@@ -16,7 +17,8 @@ Tensor = Any
 class Classifier(TrainingModel):
     """[CLS] through pooler, dropout and the classifier (Devlin et al. 2019, 4.1).
 
-    Cross-entropy for classes, binary cross-entropy for several labels, squared error for values.
+    Cross-entropy for classes, binary cross-entropy for several labels and for relevance, squared
+    error for values.
 
     Args:
         bert: with the heads ``pooler`` and ``classifier``; trained in place.
@@ -44,7 +46,8 @@ class Classifier(TrainingModel):
         logits, wanted = self.logits(batch, training), batch["targets"]
         if self.problem == "regression":
             return {"loss": ops.mean(ops.square(logits[:, 0] - wanted))}
-        if self.problem == "multi_label_classification":
+        if self.problem in SEVERAL_OR_ONE:
+            wanted = ops.reshape(wanted, ops.shape(logits))
             losses = ops.maximum(logits, 0.0) - logits * wanted + ops.softplus(-ops.abs(logits))
             return {"loss": ops.mean(losses)}
         chances = ops.log_softmax(logits)

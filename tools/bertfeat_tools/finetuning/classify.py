@@ -12,7 +12,7 @@ import numpy as np
 
 from bertfeat.checkpoints import ModelFolder, model_hash
 from bertfeat.tokenization import Encoding, Tokenizer
-from bertfeat_tools.finetuning.examples import Examples, labels_of, targets
+from bertfeat_tools.finetuning.examples import PROBLEMS, Examples, labels_of, targets
 from bertfeat_tools.scoring.lines import score_classes, score_similarities
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
@@ -125,7 +125,7 @@ class Judge:
     def __call__(self, model: "Classifier") -> dict[str, float]:
         """Return accuracy, macro F1 and MCC; correlations for values; F1 for several labels."""
         logits = np.stack(computed(self.encodings, self.pad_id, model.logits))
-        if self.options.problem == "regression":
+        if self.options.problem in ("regression", "relevance"):
             found = score_similarities(self.wanted.astype(float), logits[:, 0].astype(float))
             return {name: float(found[name]) for name in ("spearman", "pearson")}
         if self.options.problem == "multi_label_classification":
@@ -180,6 +180,6 @@ def _save(
         bert, source, tokenizer, target, architectures=["BertForSequenceClassification"],
         id2label={str(place): label for place, label in enumerate(labels)},
         label2id={label: place for place, label in enumerate(labels)},
-        problem_type=options.problem,
+        problem_type=PROBLEMS[1] if options.problem == "relevance" else options.problem,
         max_seq_len=min(options.max_seq_len, source.config.max_position_embeddings),
     )  # fmt: skip

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from bertfeat.errors import InputError
 from bertfeat_tools.table import read_table
 
-PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
+PROBLEMS = ("single_label_classification", "multi_label_classification", "regression",
+            "relevance")  # fmt: skip
+SEVERAL_OR_ONE = PROBLEMS[1], PROBLEMS[3]
+"""Problems under binary cross-entropy: of each label, or how well a pair fits, from 0 to 1."""
 SEPARATOR = "|"
 """Between the labels of one row, where there are several."""
 
@@ -80,9 +83,9 @@ def read_examples(path: Path, columns: Sequence[str]) -> Examples:
 
 
 def labels_of(examples: Examples, problem: str) -> list[str]:
-    """Return the classes that may occur, sorted; for regression the one name ``score``."""
-    if problem == "regression":
-        return ["score"]
+    """Return the classes that occur, sorted; of values ``score`` or ``relevance``."""
+    if problem in ("regression", "relevance"):
+        return ["score" if problem == "regression" else problem]
     found = examples.known or examples.labels
     if problem == "multi_label_classification":
         return sorted({label for row in found for label in split_labels(row)})
@@ -107,7 +110,7 @@ def targets(examples: Examples, labels: Sequence[str], problem: str) -> np.ndarr
         wrong = _wrong(row, places, problem)
         if wrong:
             bad.append(f"\n  line {line}: {wrong}")
-        elif problem == "regression":
+        elif problem in ("regression", "relevance"):
             found.append(float(row))
         elif problem == "multi_label_classification":
             own = set(split_labels(row))
@@ -120,8 +123,10 @@ def targets(examples: Examples, labels: Sequence[str], problem: str) -> np.ndarr
 
 
 def _wrong(row: str, places: dict[str, int], problem: str) -> str:
-    if problem == "regression":
+    if problem in ("regression", "relevance"):
         try:
+            if problem == "relevance" and not 0 <= float(row) <= 1:
+                return f"{row!r} is not from 0 to 1"
             return "" if math.isfinite(float(row)) else f"{row!r} is no finite number"
         except ValueError:
             return f"{row!r} is no number"
