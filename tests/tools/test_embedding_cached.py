@@ -7,7 +7,7 @@ import pytest
 
 from bertfeat_tools.cli.group import bertfeat
 from bertfeat_tools.embedding.rows import Columns, read_columns
-from bertfeat_tools.embedding.train import EmbedOptions, collated, loss_of
+from bertfeat_tools.embedding.train import EmbedOptions, collated, loss_of, train_embedding
 from bertfeat_tools.training.encoder import make_bert, open_folder, start
 from bertfeat_tools.training.texts import tokenized
 from command_line import call
@@ -56,7 +56,7 @@ def at_once(model, batch, chunk):
 def test_gradients_in_chunks_equal_those_of_one_reading(tiny_bert, loss, dropout, chunk):
     model, batch = prepared(tiny_bert(num_hidden_layers=1), loss, dropout)
     expected, slopes, states = at_once(model, batch, chunk)
-    step = model.own_step()
+    step = model.own_step(batch)
     value, gradients = step.gradients(batch)
     assert float(value) == pytest.approx(expected, rel=1e-5)
     assert any(np.abs(slope).max() > 1e-3 for slope in slopes)
@@ -100,3 +100,23 @@ def test_classes_become_numbers_and_train(tiny_bert, tmp_path):
     lines = (tmp_path / "out/training/metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines if '"loss"' in line]
     assert losses[-1] < 0.5  # a guess has log 3
+
+
+def test_an_interrupted_run_in_chunks_ends_with_the_same_bits(tiny_bert, tmp_path):
+    texts = [[f"{text} {word}" for text in ANCHORS for word in ("one", "two and three")],
+             [f"{text} {word}" for text in POSITIVES for word in ("red", "in rain")]]  # fmt: skip
+    rows = Columns(texts, np.zeros(10, np.float32))
+    options = EmbedOptions(model=str(tiny_bert(num_hidden_layers=1)), chunk=3, batch_size=4,
+                           epochs=3, learning_rate=0.01)  # fmt: skip
+    steps = train_embedding(options, rows, None, tmp_path / "whole")["steps"]
+
+    def stop(step, total, values):
+        if step == total // 2 + 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_embedding(options, rows, None, tmp_path / "stopped", stop)
+    assert train_embedding(options, rows, None, tmp_path / "stopped")["steps"] == steps
+    whole, stopped = ((tmp_path / name / "model/model.safetensors").read_bytes()
+                      for name in ("whole", "stopped"))  # fmt: skip
+    assert whole == stopped

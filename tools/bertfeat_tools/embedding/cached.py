@@ -13,6 +13,7 @@ import keras
 from bertfeat.engine.backend import gpu_names
 from bertfeat.errors import ConfigError
 from bertfeat_tools.training.batches import Batch
+from bertfeat_tools.training.step import open_shape
 
 if TYPE_CHECKING:
     from bertfeat_tools.embedding.model import SentenceModel
@@ -25,13 +26,14 @@ class CachedStep:
 
     Args:
         model: compiled; its loss may have weights of its own.
+        batch: like those to come.
         size: texts encoded at once.
 
     Raises:
         ConfigError: Keras runs on another backend than TensorFlow.
     """
 
-    def __init__(self, model: "SentenceModel", size: int) -> None:
+    def __init__(self, model: "SentenceModel", batch: Batch, size: int) -> None:
         if keras.backend.backend() != "tensorflow":
             raise ConfigError(
                 f"batches in chunks need the backend tensorflow, got {keras.backend.backend()}; "
@@ -42,10 +44,13 @@ class CachedStep:
         self.model, self.size = model, size
         self.variables = [v.value for v in model.trainable_variables]
         self.seeds = [v for v in model.variables if "seed" in v.path]
-        options = {"reduce_retracing": True, "jit_compile": bool(gpu_names())}
-        self.encode = tf.function(lambda chunk: model.vectors(chunk, training=True), **options)
-        self.compare = tf.function(self._compare, **options)
-        self.carry = tf.function(self._carry, **options)
+        specs = {name: tf.TensorSpec(open_shape(a), a.dtype) for name, a in batch.items()}
+        targets, chunk = specs.pop("targets"), specs
+        vectors = tf.TensorSpec([None, model.bert.config.hidden_size], "float32")
+        options = {"jit_compile": bool(gpu_names())}
+        self.encode = tf.function(self._encode, input_signature=[chunk], **options)
+        self.compare = tf.function(self._compare, input_signature=[vectors, targets], **options)
+        self.carry = tf.function(self._carry, input_signature=[chunk, vectors], **options)
         self.apply = tf.function(self._apply)
 
     def __call__(self, batch: Batch) -> Mapping[str, Any]:
@@ -79,6 +84,9 @@ class CachedStep:
     def _rewind(self, states: list[Any]) -> None:
         for seed, state in zip(self.seeds, states, strict=True):
             seed.assign(state)
+
+    def _encode(self, chunk: dict[str, Tensor]) -> Tensor:
+        return self.model.vectors(chunk, training=True)
 
     def _compare(self, vectors: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return the loss, its gradient of the vectors, and of the variables not below them."""

@@ -55,10 +55,12 @@ class SentenceModel(TrainingModel):
         columns: Sequence[Tensor] = ops.split(vectors, self.columns)
         return self.compare(columns, targets)
 
-    def own_step(self) -> Callable[[dict[str, Any]], Mapping[str, Any]] | None:
+    def own_step(
+        self, batch: dict[str, Any]
+    ) -> Callable[[dict[str, Any]], Mapping[str, Any]] | None:
         """Return the step that encodes a chunk at once, where chunks are wanted."""
         if not self.chunk:
             return None
         from bertfeat_tools.embedding.cached import CachedStep
 
-        return CachedStep(self, self.chunk)
+        return CachedStep(self, batch, self.chunk)

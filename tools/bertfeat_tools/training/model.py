@@ -19,8 +19,10 @@ class TrainingModel(keras.Model):
         """Accept any shape."""
         self.built = True
 
-    def own_step(self) -> Callable[[dict[str, Any]], Mapping[str, Any]] | None:
-        """Return what does one step on a batch of this compiled model; None = the common one."""
+    def own_step(
+        self, batch: dict[str, Any]
+    ) -> Callable[[dict[str, Any]], Mapping[str, Any]] | None:
+        """Return what does one step on batches like this one; None = the common step."""
         return None
 
     def compute_loss(

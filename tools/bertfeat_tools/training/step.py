@@ -20,7 +20,7 @@ Step = Callable[[Batch], Mapping[str, Any]]
 
 def make_step(model: TrainingModel, batch: Batch) -> Step:
     """Return what does one step of a compiled model on a batch like `batch`."""
-    own = model.own_step()
+    own = model.own_step(batch)
     if own is not None:
         return own
     if keras.backend.backend() != "tensorflow":
