@@ -72,10 +72,6 @@ def read_triple_examples(path: Path) -> list[TripleExample]:
             for number, content in json_objects(lines, problems)
             if (example := _example(content, number, problems)) is not None
         ]
-    for number, example in enumerate(found, 1):
-        for name in example.relations:
-            if SEPARATOR in name:
-                problems.add(number, f"{SEPARATOR!r} in the relation {name!r}")
     problems.raise_if_any("texts with triples whose parts stand in them")
     if not found:
         raise InputError(f"expected texts with triples, {path} has none")
@@ -120,6 +116,7 @@ def _example(content: dict[str, Any], number: int, problems: Problems) -> Triple
                 number, f"triples[{place}] lacks a part, or one does not stand in the text"
             )
         else:
+            _check_name(triple[1], number, problems)
             found.append(triple)
     return TripleExample(text, tuple(dict.fromkeys(found)))
 
@@ -168,39 +165,45 @@ def _occurrences(text: str, part: str) -> list[int]:
     return [at for at in range(len(folded) - len(wanted) + 1) if folded.startswith(wanted, at)]
 
 
+def _check_name(relation: str, number: int, problems: Problems) -> None:
+    if SEPARATOR in relation:
+        problems.add(number, f"{SEPARATOR!r} in the relation {relation!r}")
+
+
 def _tables(lines: Sequence[Line], problems: Problems) -> list[TripleExample]:
     """Read CoNLL04: number, word, tag, relations, and for each the last token of its object."""
     found: list[TripleExample] = []
-    rows: list[list[str]] = []
+    rows: list[tuple[int, list[str]]] = []
     for line in [*lines, Line(len(lines), DOCUMENT)]:
         cells = line.text.split("\t")
         if line.text.startswith(DOCUMENT):
             if rows:
-                _add_table(rows, found, line.index, problems)
+                found.append(_table(rows, problems))
             rows = []
         elif len(cells) == 5:
-            rows.append(cells)
+            rows.append((line.index + 1, cells))
         elif line.text.strip():
             problems.add(line.index + 1, f"{len(cells)} columns, 5 are due")
     return found
 
 
-def _add_table(
-    rows: list[list[str]], found: list[TripleExample], line: int, problems: Problems
-) -> None:
-    words = [row[1] for row in rows]
+def _table(rows: list[tuple[int, list[str]]], problems: Problems) -> TripleExample:
+    words = [row[1] for _, row in rows]
     ends = np.cumsum([len(word) + 1 for word in words]) - 1
-    spans = to_spans([row[2] for row in rows])
+    spans = to_spans([row[2] for _, row in rows])
     parts = {
         stop - 1: Part(int(ends[start]) - len(words[start]), int(ends[stop - 1]), kind)
         for start, stop, kind in spans
     }
     triples = []
-    for place, row in enumerate(rows):
+    for place, (number, row) in enumerate(rows):
         try:
             names, heads = ast.literal_eval(row[3]), ast.literal_eval(row[4])
             pairs = [pair for pair in zip(names, heads, strict=True) if pair[0] != NO_RELATION]
             triples += [(parts[place], str(name), parts[int(head)]) for name, head in pairs]
         except (ValueError, SyntaxError, TypeError, KeyError):
-            problems.add(line - len(rows) + place + 1, f"relations {row[3]} {row[4]} between what?")
-    found.append(TripleExample(" ".join(words), tuple(dict.fromkeys(triples))))
+            problems.add(number, f"relations {row[3]} {row[4]} between what?")
+            continue
+        for name, _ in pairs:
+            _check_name(str(name), number, problems)
+    return TripleExample(" ".join(words), tuple(dict.fromkeys(triples)))
