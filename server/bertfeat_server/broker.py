@@ -1,8 +1,6 @@
 """The broker process: two ROUTER sockets and a loop, which knows no message from another."""
 
 import logging
-import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -18,6 +16,7 @@ from bertfeat_server.access.zap import DOMAIN, Zap
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.dispatch import Dispatcher
 from bertfeat_server.handshakes import Handshakes
+from bertfeat_server.ipc import is_taken, remove_socket
 from bertfeat_server.logs import set_up
 from bertfeat_server.parent import Parent
 from bertfeat_server.post import Post
@@ -203,7 +202,8 @@ def _burst(router: Socket, copy: bool) -> Iterator[list[Any]]:
 
 
 def _bind(router: Socket, endpoint: str) -> None:
-    _refuse_taken(endpoint)
+    if is_taken(endpoint):
+        raise BindError(f"cannot listen on {endpoint}: another process does")
     router.ipv6 = "[" in endpoint
     try:
         router.bind(endpoint)
@@ -213,19 +213,6 @@ def _bind(router: Socket, endpoint: str) -> None:
 
 def _bound(router: Socket) -> str:
     return str(router.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
-
-
-def _refuse_taken(endpoint: str) -> None:
-    """Check that nobody listens on an ipc path, which ZeroMQ would take over without a word."""
-    path = endpoint.removeprefix("ipc://")
-    if path == endpoint or not os.path.exists(path):  # noqa: PTH110
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            return
-    raise BindError(f"cannot listen on {endpoint}: another process does")
 
 
 def main(parent: Parent) -> None:
@@ -248,3 +235,5 @@ def main(parent: Parent) -> None:
     parent.watch(broker.command, lambda: broker.command({"command": "end"}))
     parent.tell("listening", frontend=broker.frontend, backend=broker.backend)
     broker.run(parent)
+    for endpoint in ends.values():  # nobody else does it where the supervisor was killed
+        remove_socket(endpoint)

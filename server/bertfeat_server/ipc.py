@@ -1,6 +1,7 @@
 """The private socket between a server's processes, and the files of ipc sockets."""
 
 import os
+import socket
 from pathlib import Path
 
 import zmq
@@ -39,6 +40,19 @@ def side_door(config: ServerConfig) -> str:
 def _ipc(path: Path) -> str:
     short = len(os.fsencode(path)) <= LONGEST_PATH
     return f"ipc://{path}" if zmq.has("ipc") and short else ""
+
+
+def is_taken(endpoint: str) -> bool:
+    """Say whether somebody listens on an ipc path, which ZeroMQ would take over without a word."""
+    path = endpoint.removeprefix("ipc://")
+    if path == endpoint or not Path(path).exists():
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def remove_socket(endpoint: str) -> None:

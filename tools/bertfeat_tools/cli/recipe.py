@@ -1,11 +1,13 @@
 """Options of fine-tunings on the common loop, each written once, and which run is kept."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bertfeat.checkpoints.folder_files import copy_whole, write_json
+from bertfeat_tools.cli.steps import step_bar
 from bertfeat_tools.training.settings import OPTIMIZER_NAMES, PRECISIONS
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -52,6 +54,37 @@ RECIPE = (
     click.option("--seeds", type=click.IntRange(1), default=1, help="Runs; the best one is kept."),
     QUIET,
 )  # fmt: skip
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+def train_seeds(
+    output: Path,
+    given: dict[str, Any],
+    metric: str,
+    train: Callable[[dict[str, Any], Path, Callable[..., Progress]], dict[str, Any]],
+) -> dict[str, Any]:
+    """Train once with each seed, keep the best run's model and return the result.
+
+    Args:
+        output: the folder of all runs.
+        given: the options as they came, with ``seed``, ``seeds`` and ``quiet``.
+        metric: the score that decides.
+        train: takes the options of one run, its folder, and what makes of a stage's name (none
+            unless there are several) what is called after each update; returns its scores.
+    """
+    runs: list[dict[str, Any]] = []
+    for seed in range(given["seed"], given["seed"] + given["seeds"]):
+        with step_bar(quiet=given["quiet"]) as show:
+
+            def progress(stage: str = "", show: Any = show) -> Progress:
+                return lambda step, steps, values: show(
+                    f"{stage} loss {values['loss']:.3f}".lstrip(), step, steps
+                )
+
+            found = train(given | {"seed": seed}, output / f"seed-{seed}", progress)
+        runs.append({"run": f"seed-{seed}", **found})
+    return keep_best(output, runs, metric)
 
 
 def keep_best(output: Path, runs: list[dict[str, Any]], metric: str) -> dict[str, Any]:

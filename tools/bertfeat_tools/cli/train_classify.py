@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,16 +124,14 @@ def _task(given: dict[str, Any]) -> tuple[tuple[Examples, Examples], "ClassifyOp
     """Return what is trained on, what is held out, and the options of the first run."""
     from bertfeat_tools.finetuning.classify import ClassifyOptions
 
-    known = {f.name for f in fields(ClassifyOptions)} & given.keys()
-    values = {name: given[name] for name in known if given[name] is not None}
-    values["problem"] = PROBLEMS[given["problem"]]
+    values: dict[str, Any] = {"problem": PROBLEMS[given["problem"]]}
     if given["task"]:
         if not given["data"]:
             raise click.UsageError("--task needs --data, the folder of its files")
         task = TASKS[given["task"]]
         values |= {"problem": task.problem, "metric": given["metric"] or task.metric,
                    "positive": task.positive}  # fmt: skip
-        return task.read(given["data"], given["language"]), ClassifyOptions(**values)
+        return task.read(given["data"], given["language"]), ClassifyOptions.given(given, **values)
     if not (given["train_file"] and given["dev_file"] and given["columns"]):
         raise click.UsageError("give --train, --dev and --columns, or --task and --data")
     usual = {"single": "accuracy", "multi": "f1", "regression": "spearman",
@@ -145,7 +143,7 @@ def _task(given: dict[str, Any]) -> tuple[tuple[Examples, Examples], "ClassifyOp
         read_examples(given[name], given["columns"].split(","))
         for name in ("train_file", "dev_file")
     )
-    return (train, dev), ClassifyOptions(**values)
+    return (train, dev), ClassifyOptions.given(given, **values)
 
 
 def _runs(

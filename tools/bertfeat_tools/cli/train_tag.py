@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
-from bertfeat_tools.cli.recipe import FILE, OUTPUT, RECIPE, keep_best
-from bertfeat_tools.cli.steps import step_bar
+from bertfeat_tools.cli.recipe import FILE, OUTPUT, RECIPE, train_seeds
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.tags import TagTask
@@ -36,18 +34,12 @@ def tag(train_file: Path, dev_file: Path, output: Path, task: str, **given: Any)
     from bertfeat_tools.finetuning.classify import ClassifyOptions
     from bertfeat_tools.finetuning.tags import train_tags
 
-    known = {field.name for field in fields(ClassifyOptions)} & given.keys()
     chosen = _task(task, train_file, dev_file, given)
-    runs: list[dict[str, Any]] = []
-    with step_bar(quiet=given["quiet"]) as show:
-        for seed in range(given["seed"], given["seed"] + given["seeds"]):
-            values = {name: given[name] for name in known} | {"seed": seed, "metric": "f1"}
-            found = train_tags(
-                ClassifyOptions(**values), chosen, output / f"seed-{seed}",
-                lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
-            )  # fmt: skip
-            runs.append({"run": f"seed-{seed}", **found})
-    click.echo(json.dumps(keep_best(output, runs, "f1")))
+
+    def run(own: dict[str, Any], folder: Path, progress: Any) -> dict[str, Any]:
+        return train_tags(ClassifyOptions.given(own, metric="f1"), chosen, folder, progress())
+
+    click.echo(json.dumps(train_seeds(output, given, "f1", run)))
 
 
 def _task(task: str, train_file: Path, dev_file: Path, given: dict[str, Any]) -> "TagTask":

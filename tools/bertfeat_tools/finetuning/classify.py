@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -53,6 +53,12 @@ class ClassifyOptions(Recipe):
     smoothing: float = 0.0
     layer_decay: float = 1.0
     frozen: int = -1
+
+    @classmethod
+    def given(cls, options: Mapping[str, Any], **more: Any) -> Self:
+        """Take from a command's options those that are known here."""
+        known = {one.name for one in fields(cls)} & options.keys()
+        return cls(**{name: options[name] for name in known if options[name] is not None} | more)
 
     def settings(self, steps_per_epoch: int, rates: Callable[[str], float]) -> TrainSettings:
         """Return what the loop is told."""
