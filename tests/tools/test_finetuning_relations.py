@@ -172,6 +172,8 @@ def test_conll04s_tables_become_texts_with_offsets(tmp_path):
     ['{"text": "a cat"}', "[1]", '{"text": "a cat", "triples": [{"relation": "x"}]}',
      '{"text": "a", "triples": [{"subject": {"start": 0, "end": 2, "label": "X"}, "relation": "r", '
      '"object": {"start": 0, "end": 1, "label": "X"}}]}',
+     '{"text": "a", "triples": [{"subject": {"start": 0, "end": 1, "label": "X"}, "relation": "-", '
+     '"object": {"start": 0, "end": 1, "label": "X"}}]}',
      '{"text": "a", "spo_list": [{"subject": "b", "predicate": "r", "object": "a", '
      '"subject_type": "X", "object_type": "Y"}]}'],
 )  # fmt: skip

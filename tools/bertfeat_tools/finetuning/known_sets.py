@@ -9,22 +9,8 @@ from bertfeat.errors import InputError
 from bertfeat_tools.finetuning.examples import PROBLEMS, Examples, read_examples
 from bertfeat_tools.table import read_table
 
-LANGUAGES = (
-    "ar",
-    "bg",
-    "de",
-    "el",
-    "en",
-    "es",
-    "fr",
-    "hi",
-    "ru",
-    "sw",
-    "th",
-    "tr",
-    "ur",
-    "vi",
-    "zh",
+LANGUAGES = tuple(
+    ["ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"]
 )
 """Those of XNLI."""
 HIGHEST = 5.0

@@ -15,7 +15,7 @@ from bertfeat.errors import InputError
 from bertfeat.features.reader import Line
 from bertfeat.ner.schemes import to_spans
 from bertfeat.tasks.relation_spans import Place
-from bertfeat_tools.finetuning.examples import SEPARATOR
+from bertfeat_tools.finetuning.examples import split_labels
 from bertfeat_tools.scoring.triples import Triple
 from bertfeat_tools.table import Problems, json_objects, read_lines
 
@@ -166,8 +166,8 @@ def _occurrences(text: str, part: str) -> list[int]:
 
 
 def _check_name(relation: str, number: int, problems: Problems) -> None:
-    if SEPARATOR in relation:
-        problems.add(number, f"{SEPARATOR!r} in the relation {relation!r}")
+    if split_labels(relation) != [relation]:
+        problems.add(number, f"{relation!r} cannot be a relation's name beside others")
 
 
 def _tables(lines: Sequence[Line], problems: Problems) -> list[TripleExample]:
