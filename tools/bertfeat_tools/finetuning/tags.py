@@ -162,8 +162,8 @@ def train_tags(
     limit = min(options.max_seq_len, source.config.max_position_embeddings)
     found = task.prepare(tokenizer, limit)
     collate = partial(collated_tags, found.rows, found.tags, tokenizer.pad_id)
-    lengths = np.array([row.num_tokens for row in found.rows])
-    batches = ShuffledBatches(len(lengths), options.batch_size, options.seed, collate, lengths)
+    # Batches of like length would give the few words of short texts the weight of many.
+    batches = ShuffledBatches(len(found.rows), options.batch_size, options.seed, collate)
     rates = Rates(source.config.num_hidden_layers, options.layer_decay, options.frozen)
     facts = {**task.facts, "model": model_hash(source.folder), "options": asdict(options)}
     result = run(
