@@ -4,7 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bertfeat.errors import InputError
@@ -37,7 +37,13 @@ def plain_search(rows, which):
     return 100 * best / len(rows), threshold
 
 
+NEAR_TIE = [("", (), 0)] * 4 + [("red cat", (), 0)] * 2 + [
+    ("red cat", ("cat",), 0), ("red cat", ("cat",), 0), ("red cat", ("cat",), 1)
+]  # fmt: skip
+
+
 @given(ROWS)
+@example(NEAR_TIE)
 def test_thresholds_are_those_of_the_plain_search(rows):
     questions = [Question(str(n), accepted) for n, (_, accepted, _) in enumerate(rows)]
     predictions = {str(n): predicted for n, (predicted, _, _) in enumerate(rows)}

@@ -47,7 +47,8 @@ def best_thresholds(
     gains = np.array([_gains(question, predictions[question.id]) for question in known])
     found: dict[str, float] = {}
     for name, gain in zip(("exact", "f1"), gains.reshape(-1, 2).T, strict=True):
-        totals = without + np.concatenate([[0.0], gain.cumsum()])
+        # summed in the scripts' order: near ties are theirs, to the last bit
+        totals = np.concatenate([[float(without)], gain]).cumsum()
         place = int(totals.argmax())
         found[f"best_{name}"] = 100 * float(totals[place]) / max(len(known), 1)
         found[f"best_{name}_thresh"] = null_odds[known[place - 1].id] if place else 0.0
