@@ -126,6 +126,25 @@ def test_a_long_sentence_loses_no_word(trained):
     assert Predictor.load(trained).predict([" "])[0].entities == ()
 
 
+def test_a_word_without_tokens_has_no_logits_in_training_either(trained):
+    from bertfeat_tools.ner.token_inputs import token_inputs
+    from bertfeat_tools.training.encoder import make_bert, open_folder, start
+
+    start(0)
+    from bertfeat_tools.finetuning.token_classifier import TokenClassifier
+
+    sentences = [Sentence(("the", "\u200b", "cat")), Sentence(("he", "\u200b"))]
+    task = entity_task([Sentence(s.words, ("O",) * len(s.words)) for s in sentences], [])
+    source, tokenizer = open_folder(trained / "model")
+    labels = len(source.raw_config["id2label"])
+    model = TokenClassifier(make_bert(source, heads=("classifier",), num_labels=labels))
+    found = np.asarray(model.logits(token_inputs(task.prepare(tokenizer, 16).rows, 0)))
+    ours = Predictor.load(trained).logits(sentences)
+    for row, (sentence, logits) in enumerate(zip(sentences, ours, strict=True)):
+        np.testing.assert_allclose(found[row, : len(sentence.words)], logits, atol=1e-5)
+        assert not logits[1].any() and logits[0].any()
+
+
 def test_a_trained_folder_is_served_as_a_tagger(trained):
     from bertfeat_client.protocol import Message
 

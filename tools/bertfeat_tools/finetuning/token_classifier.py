@@ -28,11 +28,13 @@ class TokenClassifier(TrainingModel):
         self.dropout = keras.layers.Dropout(bert.config.hidden_dropout_prob)
 
     def logits(self, batch: dict[str, Tensor], training: bool = False) -> Tensor:
-        """Return float32 (B, S, labels)."""
+        """Return float32 (B, S, labels), zeros for a word without tokens."""
         hidden = self.bert(batch, outputs=(LAST,), training=training)[LAST]  # (R, T, H)
         flat = ops.reshape(hidden, (-1, self.bert.config.hidden_size))
-        words = ops.take(flat, ops.maximum(batch["pieces"][..., 0], 0), axis=0)  # (B, S, H)
-        return ops.cast(self.bert.classifier(self.dropout(words, training=training)), "float32")
+        places = batch["pieces"][..., 0]
+        words = ops.take(flat, ops.maximum(places, 0), axis=0)  # (B, S, H)
+        logits = self.bert.classifier(self.dropout(words, training=training))
+        return ops.where(places[..., None] >= 0, ops.cast(logits, "float32"), 0.0)
 
     def call(self, batch: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """Return the loss of a batch."""
