@@ -18,7 +18,8 @@ from bertfeat_tools.finetuning.tags import (
     entity_task,
     segmentation_task,
 )
-from command_line import call
+from command_line import call, run_program
+from killed_run import kill_after
 
 QUICK = ("--epochs", 15, "--batch-size", 4, "--learning-rate", 0.003, "--quiet")
 SENTENCES = [
@@ -171,18 +172,25 @@ def test_the_same_command_again_ends_with_the_same_weights(trained, model, tmp_p
     assert model_hash(folder / "out" / "model") == model_hash(trained / "model")
 
 
-def test_segmentation_learns_words_of_characters(model, tmp_path):
+@pytest.fixture(scope="module")
+def trained_words(model, tmp_path_factory):
+    """The folder of a trained segmenter."""
+    folder = tmp_path_factory.mktemp("words")
     lines = ["ab c ab", "c ab", "ab ab c", "c c ab"]
-    (tmp_path / "train.txt").write_text("\n".join(lines * 4))
-    (tmp_path / "dev.txt").write_text("c ab c\nab　c\n\nabc")
+    (folder / "train.txt").write_text("\n".join(lines * 4))
+    (folder / "dev.txt").write_text("c ab c\nab　c\n\nabc")
     done = call(bertfeat, "train", "tag", "--task", "segmentation", "--train",
-                tmp_path / "train.txt", "--dev", tmp_path / "dev.txt", "--model", model,
-                "--output", tmp_path / "out", *QUICK)  # fmt: skip
+                folder / "train.txt", "--dev", folder / "dev.txt", "--model", model,
+                "--output", folder / "out", *QUICK)  # fmt: skip
     assert done.code == 0, done.err
-    scores = json.loads(done.out)
+    return folder / "out"
+
+
+def test_segmentation_learns_words_of_characters(trained_words):
+    scores = json.loads((trained_words / "result.json").read_text())
     assert scores["oov_rate"]["mean"] == pytest.approx(1 / 6)
     assert scores["f1"]["mean"] > 0.6 and "oov_recall" in scores
-    [found] = Predictor.load(tmp_path / "out").predict(["c ab"])
+    [found] = Predictor.load(trained_words).predict(["c ab"])
     assert found.words == ("c", "a", "b")
     assert [(entity.start, entity.end) for entity in found.entities] == [(0, 1), (2, 4)]
 
@@ -216,8 +224,58 @@ def test_schemes_become_iob2_and_types_of_training_are_the_labels():
     assert halves.score([["B-W", "I-W", "B-W"]])["oov_recall"] == 1.0
 
 
+def test_a_character_without_tokens_goes_on_with_the_word_before(trained_words):
+    from bertfeat_tools.finetuning.tags import TagJudge
+    from bertfeat_tools.training.encoder import make_bert, open_folder, start
+
+    start(0)
+    from bertfeat_tools.finetuning.token_classifier import TokenClassifier
+
+    text = "c\u200bab\u200b\u200bc"
+    reader = Predictor.load(trained_words)
+    [found] = reader.predict([text])
+    assert [(one.start, one.end) for one in found.entities] == [(0, 2), (2, 6), (6, 7)]
+    task = segmentation_task([as_sentence(["c"])], [as_sentence([text])])
+    source, tokenizer = open_folder(trained_words / "model")
+    model = TokenClassifier(make_bert(source, heads=("classifier",)))
+    judge = TagJudge(task.prepare(tokenizer, 16), task.labels, tokenizer.pad_id)
+    assert words_of(list(text), judge.tags(model)[0]) == ["c\u200b", "ab\u200b\u200b", "c"]
+    [alone] = reader.predict(["\u200bc"])
+    assert [one.text for one in alone.entities] == ["\u200b", "c"]
+
+
 def test_bad_sentences_are_listed_and_nothing_is_trained(model, tmp_path):
-    (tmp_path / "x.conll").write_text("the O\ncat\ndog B-X\nran O\n")
+    (tmp_path / "x.conll").write_text(
+        "the O\ncat\ndog B-X\nran O\n\nhe O\nit B-X I-X Q\nis\n\nsun O\n"
+    )
     done = call(bertfeat, "train", "tag", "--train", tmp_path / "x.conll", "--dev",
                 tmp_path / "x.conll", "--model", model, "--output", tmp_path / "out")  # fmt: skip
-    assert done.code == 1 and "line 2" in done.err and not (tmp_path / "out").exists()
+    assert done.code == 1 and not (tmp_path / "out").exists()
+    assert "3 line(s)" in done.err
+    assert [f"line {n}:" in done.err for n in range(1, 11)] == [
+        n in (2, 7, 8) for n in range(1, 11)
+    ]
+
+
+@pytest.mark.slow
+def test_three_kills_leave_the_weights_of_a_run_without_any(tiny_bert, tmp_path):
+    rows = ["\n".join(map(" ".join, zip(text.split(), tags.split(), strict=True))) + "\n"
+            for text, tags in SENTENCES]  # fmt: skip
+    (tmp_path / "rows.conll").write_text("\n".join(rows * 3))
+    model = tiny_bert()
+
+    def arguments(output):
+        return ("main", "train", "tag", "--train", tmp_path / "rows.conll", "--dev",
+                tmp_path / "rows.conll", "--model", model, "--output", output,
+                "--epochs", 200, "--batch-size", 4, "--quiet")  # fmt: skip
+
+    whole = run_program(*arguments(tmp_path / "whole"))
+    assert whole.code == 0, whole.err
+    metrics = tmp_path / "cut" / "seed-0" / "training" / "metrics.jsonl"
+    moments = np.random.default_rng().integers(1, 20, 3)
+    killed = [kill_after(arguments(tmp_path / "cut"), metrics, lines) for lines in moments]
+    assert killed == [True] * 3, moments
+    assert not (tmp_path / "cut" / "model").exists()
+    last = run_program(*arguments(tmp_path / "cut"))
+    assert last.code == 0, last.err
+    assert model_hash(tmp_path / "cut" / "model") == model_hash(tmp_path / "whole" / "model")

@@ -1,15 +1,13 @@
 """A pre-training that is killed at any moment, or whose disk is full, loses nothing."""
 
-import contextlib
 import hashlib
-import signal
-import subprocess
 
 import numpy as np
 import pytest
 
 from bertfeat_tools.cli.group import bertfeat
-from command_line import call, program, run_program
+from command_line import call, run_program
+from killed_run import kill_after
 from tiny_bert import VOCABULARY, write_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -47,33 +45,12 @@ def digest(output):
     return hashlib.sha256((output / "model" / "model.safetensors").read_bytes()).hexdigest()
 
 
-def kill_after(data, output, lines):
-    """Start the run and kill it so many lines of its curves later; tell whether it was."""
-    metrics = output / "training" / "metrics.jsonl"
-    before = noted = text_of(metrics)
-    goal = None
-    with subprocess.Popen(program(*arguments(data, output)), stderr=subprocess.DEVNULL) as process:
-        while goal is None or noted.count(b"\n") < goal:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.003)
-                return False
-            noted = text_of(metrics)
-            if goal is None and noted != before:
-                goal = noted.count(b"\n") + lines
-        process.send_signal(signal.SIGKILL)
-    return process.returncode == -signal.SIGKILL
-
-
-def text_of(path):
-    """What a file holds, nothing if it is not there."""
-    return path.read_bytes() if path.is_file() else b""
-
-
 def test_five_kills_leave_the_weights_of_a_run_without_any(data, tmp_path):
     whole = run_program(*arguments(data, tmp_path / "whole"))
     assert whole.code == 0, whole.err
     moments = np.random.default_rng().integers(1, 12, KILLS)
-    killed = [kill_after(data, tmp_path / "cut", lines) for lines in moments]
+    metrics = tmp_path / "cut" / "training" / "metrics.jsonl"
+    killed = [kill_after(arguments(data, tmp_path / "cut"), metrics, n) for n in moments]
     assert killed == [True] * KILLS, moments
     assert not (tmp_path / "cut" / "model").exists()
     last = run_program(*arguments(data, tmp_path / "cut"))
@@ -85,7 +62,8 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(da
     """A limit of the size of a file stands for the full disk."""
     whole = run_program(*arguments(data, tmp_path / "whole"))
     assert whole.code == 0, whole.err
-    assert kill_after(data, tmp_path / "cut", 10)
+    metrics = tmp_path / "cut" / "training" / "metrics.jsonl"
+    assert kill_after(arguments(data, tmp_path / "cut"), metrics, 10)
     checkpoints = tmp_path / "cut" / "training" / "checkpoints"
     before = {path.name: path.read_bytes() for path in checkpoints.glob("0*.safetensors")}
     failed = run_program(*arguments(data, tmp_path / "cut"), before=SMALL_FILES)

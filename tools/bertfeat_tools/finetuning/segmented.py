@@ -9,8 +9,12 @@ from bertfeat.ner.sentences import Sentence
 from bertfeat_tools.scoring.segmentation import Words, read_sentences
 from bertfeat_tools.table import Problems, read_lines
 
-LABELS = ("B-W", "I-W")
-"""Of a word's first character and of the others."""
+LABELS = ("I-W", "B-W")
+"""Of the characters within a word and of its first one.
+
+A character without tokens, such as a control character, has zeros for scores and so gets the first
+label: it goes on with the word before it, and begins one at the start of a text alone.
+"""
 COLUMNS = 10
 CONLLU = (".conllu", ".conllu.gz")
 
@@ -34,7 +38,7 @@ def read_segmented(path: Path) -> list[Words]:
 def as_sentence(words: Words) -> Sentence:
     """Return the characters of words with their tags; spaces within words are left out."""
     letters = [[letter for letter in word if not letter.isspace()] for word in words]
-    tags = [tag for word in letters for tag in LABELS[:1] + LABELS[1:] * (len(word) - 1)]
+    tags = [tag for word in letters for tag in ("B-W",) + ("I-W",) * (len(word) - 1)]
     return Sentence(tuple(letter for word in letters for letter in word), tuple(tags))
 
 
