@@ -7,18 +7,24 @@ for is pruned from the compiled graph.
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
 from bertfeat.config import EncoderConfig
+from bertfeat.encoder.recompute import recomputed
 
 Tensor = Any
 Record = Callable[[str, Tensor], None]
 
 FUSED_EPSILON = 1e-3
 """The only epsilon of TensorFlow's fused layer normalization, whatever the graph says."""
+
+
+def unrecorded(name: str, tensor: Tensor) -> None:
+    """Record nothing."""
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
@@ -185,7 +191,14 @@ class SelfAttention(keras.layers.Layer):
 
 
 class TransformerLayer(keras.layers.Layer):
-    """One post-norm transformer layer: self-attention, then the feed-forward network."""
+    """One post-norm transformer layer: self-attention, then the feed-forward network.
+
+    Attributes:
+        recompute: in training keep nothing but the layer's input, and compute the rest again for
+            the gradient (Chen et al. 2016); inner tensors are then not recorded.
+    """
+
+    recompute = False
 
     def __init__(self, config: EncoderConfig, score_dtype: str = "float32", **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -209,6 +222,16 @@ class TransformerLayer(keras.layers.Layer):
 
     def call(self, hidden: Tensor, bias: Tensor, record: Record, training: bool = False) -> Tensor:
         """Transform hidden states, (B·S, H) to (B·S, H)."""
+        if training and self.recompute:
+            call = partial(self._transform, bias=bias, training=True)
+            inner = self.attention
+            dropouts = (inner.probability_dropout, inner.dropout, self.dropout)
+            return recomputed(self, call, hidden, dropouts)
+        return self._transform(hidden, bias, record, training)
+
+    def _transform(
+        self, hidden: Tensor, bias: Tensor, record: Record = unrecorded, training: bool = False
+    ) -> Tensor:
         attended = self.attention(hidden, bias, record=record, training=training)
         widened = self.activation(self.intermediate(attended))  # (B·S, I)
         narrowed = self.dropout(self.output_dense(widened), training=training)

@@ -75,8 +75,9 @@ def killed_after(step):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, pytest.param({"accumulation": 2, "optimizer": "lamb"}, marks=pytest.mark.slow)],
-)
+    [{}, {"gradient_checkpointing": True},
+     pytest.param({"accumulation": 2, "optimizer": "lamb"}, marks=pytest.mark.slow)],
+)  # fmt: skip
 def test_a_run_that_was_killed_ends_with_the_same_bits(make_model, tmp_path, options):
     from bertfeat_tools.training.loop import train
 

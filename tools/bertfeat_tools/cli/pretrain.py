@@ -168,6 +168,8 @@ def data(corpus: tuple[Path, ...], output: Path, field: str, **o: Any) -> None:
     click.option("--accumulation", type=click.IntRange(1), default=1, help="Batches of an update."),
     click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
                  help="Weights stay float32."),
+    click.option("--gradient-checkpointing", is_flag=True,
+                 help="Compute layers again for the gradient: less memory, more time."),
     click.option("--log-every", type=click.IntRange(1), default=10, help="Updates."),
     click.option("--save-every", type=click.IntRange(0), default=500, help="Updates."),
     click.option("--evaluate-every", type=click.IntRange(0), default=500, help="Updates."),

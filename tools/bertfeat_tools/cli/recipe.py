@@ -37,6 +37,8 @@ def learning(
         click.option("--weight-decay", type=click.FloatRange(0), default=0.01, help="Of kernels."),
         click.option("--precision", type=click.Choice(PRECISIONS), default="float32",
                      help="Weights stay float32."),
+        click.option("--gradient-checkpointing", is_flag=True,
+                     help="Compute layers again for the gradient: less memory, more time."),
     )  # fmt: skip
 
 

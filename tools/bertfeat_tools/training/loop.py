@@ -94,6 +94,9 @@ class Run:
         rates = self.settings.rates or (lambda path: 1.0)
         for variable in self.model.trainable_variables:
             variable.trainable = rates(variable.path) > 0
+        if self.settings.gradient_checkpointing:
+            for layer in self.model.bert.encoder_layers:
+                layer.recompute = True
         self.model.compile(optimizer=optimizer(self.settings), jit_compile=bool(gpu_names()))
         self.model.optimizer.build(self.model.trainable_variables)
         newest = self.checkpoints.newest()

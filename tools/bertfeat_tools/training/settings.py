@@ -18,7 +18,8 @@ class Recipe:
     Attributes:
         epochs: times through the examples.
         batch_size: examples of a batch.
-        learning_rate, optimizer, warmup, weight_decay, precision, seed: see :class:`TrainSettings`.
+        learning_rate, optimizer, warmup, weight_decay, precision, gradient_checkpointing, seed: see
+            :class:`TrainSettings`.
     """
 
     epochs: int = 3
@@ -28,6 +29,7 @@ class Recipe:
     warmup: float = 0.1
     weight_decay: float = 0.01
     precision: str = "float32"
+    gradient_checkpointing: bool = False
     seed: int = 0
 
 
@@ -45,6 +47,8 @@ class TrainSettings:
         clip: largest global norm of a gradient; 0 = any.
         accumulation: batches that make one update.
         precision: ``float32`` or ``bfloat16`` (weights stay float32).
+        gradient_checkpointing: compute the encoder's layers again for the gradient, so that only
+            the hidden states between them are kept.
         seed: of the dropout and of fresh weights.
         log_every, save_every, evaluate_every: in updates; 0 = only at the end.
         metric: what decides which weights are best; with ``-`` before it, smaller is better.
@@ -62,6 +66,7 @@ class TrainSettings:
     clip: float = 1.0
     accumulation: int = 1
     precision: str = "float32"
+    gradient_checkpointing: bool = False
     seed: int = 0
     log_every: int = 10
     save_every: int = 0
