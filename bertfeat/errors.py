@@ -6,6 +6,7 @@ BertFeatError
  ├ CheckpointError                 a weight file is damaged, cut off or not what it says
  │  ├ TensorMismatch               tensors are missing, unexpected or of another shape (one table)
  │  └ ConversionLoss               the target format cannot hold something that the source has
+ ├ ParityError                     a converted model's vectors are not those of its weights
  ├ ModelNotFound                   a model's name led nowhere; lists what was tried
  ├ MissingHead                     the checkpoint lacks the head that a call needs
  ├ InputError (ValueError)         a text or an option of a call is not acceptable
@@ -41,6 +42,10 @@ class TensorMismatch(CheckpointError):
 
 class ConversionLoss(CheckpointError):
     """The target format cannot hold something that the source has."""
+
+
+class ParityError(BertFeatError):
+    """A converted model's vectors are not those of its weights."""
 
 
 class ModelNotFound(BertFeatError):

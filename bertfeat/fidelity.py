@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bertfeat.checkpoints.cache import cache_folder
+from bertfeat.errors import ParityError
 from bertfeat.features.options import EncodeOptions
 from bertfeat.features.pooled import encode_items
 from bertfeat.features.runtime import Runtime
@@ -94,6 +95,32 @@ def measure(runtime: Runtime, exact: Runtime) -> Fidelity:
     lengths = np.linalg.norm(ours, axis=-1) * np.linalg.norm(theirs, axis=-1)
     cosines = (ours * theirs).sum(axis=-1) / np.maximum(lengths, 1e-12)
     return Fidelity(float(cosines.mean()), float(cosines.min()), len(TEXTS))
+
+
+LEAST_COSINE = {"float32": 0.9999, "float16": 0.999, "bfloat16": 0.999}
+"""What a faithful conversion gives at worst; other precisions: ``LEAST_INT8``."""
+LEAST_INT8 = 0.95
+
+
+def check(runtime: Runtime, exact: Runtime, precision: str) -> Fidelity:
+    """Measure a load of a model and refuse one whose vectors are not those of its weights.
+
+    Args:
+        runtime: in some precision.
+        exact: the same weights in float32.
+        precision: the first one's.
+
+    Raises:
+        ParityError: a text's vectors have a cosine below what the precision allows, or are no
+            numbers.
+    """
+    found, least = measure(runtime, exact), LEAST_COSINE.get(precision, LEAST_INT8)
+    if not found.worst_cosine >= least:
+        raise ParityError(
+            f"{precision} vectors have a cosine of {found.worst_cosine:.4f} to those in float32 "
+            f"at worst, expected at least {least}; the conversion or the engine is not right"
+        )
+    return found
 
 
 def cached_fidelity(key: str) -> Fidelity | None:

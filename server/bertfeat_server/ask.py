@@ -21,24 +21,26 @@ def ask(
     api_key: str = "",
     curve: Curve | None = None,
     timeout_s: float = 5.0,
+    **fields: Any,
 ) -> dict[str, Any]:
-    """Ask for ``info``, ``status``, ``stop`` or ``join`` and return the reply's ``info``.
+    """Ask the server itself, say for ``info`` or ``status``, and return the reply's ``info``.
 
     Args:
         endpoint: where the server listens.
         op: the operation.
-        token: the admin token; ``stop`` and ``join`` need it.
+        token: the admin token; all but ``info`` and ``status`` need it.
         api_key: one of the server's keys, where it asks for one.
         curve: keys of an encrypted connection, where the server wants one.
         timeout_s: how long to wait for the answer.
+        **fields: of the operation; ``id`` may be among them.
 
     Raises:
         ConnectTimeout: nobody answered in time.
         ServerError: the server refused.
     """
-    name = uuid.uuid4().hex
-    shown = {"token": token, "key": api_key}
-    question = Message({"op": op, "id": name} | {name: one for name, one in shown.items() if one})
+    name = fields.pop("id", None) or uuid.uuid4().hex
+    shown = {name: one for name, one in (("token", token), ("key", api_key)) if one}
+    question = Message({"op": op, "id": name} | fields | shown)
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.linger = 0
         dealer.ipv6 = "[" in endpoint

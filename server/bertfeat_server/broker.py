@@ -124,6 +124,12 @@ class Broker:
             sender.connect(COMMANDS)
             sender.send_json(dict(command))
 
+    def take_models(self, told: Mapping[str, Any]) -> None:
+        """Serve the models that the supervisor says from now on."""
+        config = ServerConfig.from_dict(told["config"])
+        self._dispatcher.config = config
+        self._dispatcher.catalogue.take(told["fleet"], told["failed"], time.monotonic())
+
     def _router(self, max_bytes: int) -> Socket:
         router = self._context.socket(zmq.ROUTER)
         router.maxmsgsize = max_bytes
@@ -170,6 +176,8 @@ class Broker:
             self._dispatcher.worker_gone(command["identity"], command["reason"], time.monotonic())
         elif command["command"] == "drain":
             self._dispatcher.drain(time.monotonic())
+        elif command["command"] == "models":
+            self.take_models(command)
         elif command["command"] == "reload":
             self._reload(ServerConfig.from_dict(command["config"]))
         elif command["command"] == "end":
@@ -232,6 +240,7 @@ def main(parent: Parent) -> None:
     except (BindError, ConfigError) as error:
         parent.tell("failed", reason=str(error))
         return
+    broker.take_models({"failed": {}} | settings)
     parent.watch(broker.command, lambda: broker.command({"command": "end"}))
     parent.tell("listening", frontend=broker.frontend, backend=broker.backend)
     broker.run(parent)

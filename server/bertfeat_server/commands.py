@@ -19,6 +19,7 @@ from bertfeat_server.config import ServerConfig
 from bertfeat_server.finding import YOURS, Access, access, elsewhere
 from bertfeat_server.load_command import bench
 from bertfeat_server.logs import set_up
+from bertfeat_server.models_command import models
 from bertfeat_server.options import options_of
 from bertfeat_server.options_file import Repeatable, config_option, parameters_again
 from bertfeat_server.runfile import running
@@ -143,11 +144,13 @@ def worker(access: Access, model: str, **options: Any) -> None:
     settings = WorkerSettings(
         config=config, name=name, source=config.served[name], device=config.device,
         backend=backend, token=access.token, identity=f"joined-{uuid.uuid4().hex[:12]}",
+        label=told["labels"].get(name, name),
     )  # fmt: skip
-    serve(settings, lambda: click.echo(f"ready {settings.identity}"), signals=True)
+    serve(settings, lambda _: click.echo(f"ready {settings.identity}"), signals=True)
 
 
 group.add_command(bench)
+group.add_command(models)
 
 
 def _config(options: dict[str, Any]) -> ServerConfig:

@@ -7,23 +7,29 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
+from bertfeat_client.errors import InvalidRequest
 from bertfeat_client.protocol import VERSION, Message
 from bertfeat_server.access.admission import Admission, Caller
 from bertfeat_server.backend import INDEX_OPS
+from bertfeat_server.catalogue import Catalogue
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.ledger import Ledger
 from bertfeat_server.roster import Roster
 from bertfeat_server.scheduler import Scheduler
 from bertfeat_server.tally import Tally
 
+CHANGES = ("load", "swap", "unload")
+
 
 class State(Protocol):
     """The parts of the broker that are reported on."""
 
+    config: ServerConfig
     roster: Roster
     scheduler: Scheduler
     ledger: Ledger
     tally: Tally
+    catalogue: Catalogue
 
     @property
     def draining(self) -> bool:
@@ -41,27 +47,24 @@ class Asked:
 
 
 class Control:
-    """Answers ``info``, ``status``, ``stop`` and ``join``.
+    """Answers ``info``, ``status``, ``models``, ``change``, ``stop`` and ``join``.
 
     Args:
-        config: the server's settings.
         admission: knows who may stop the server.
         backend: the endpoint that further workers are told.
         now: when the server began.
 
     Attributes:
         events: what the supervisor is to be told.
-        config: the settings that are told.
     """
 
-    def __init__(
-        self, config: ServerConfig, admission: Admission, backend: str, now: float
-    ) -> None:
+    def __init__(self, admission: Admission, backend: str, now: float) -> None:
         self.events: deque[dict[str, Any]] = deque()
-        self.config, self._admission, self._backend = config, admission, backend
+        self._admission, self._backend = admission, backend
         self._began = now
         self._answers: dict[str, Callable[[Asked], dict[str, Any]]] = {
             "info": self._info, "status": self._status, "stop": self._stop, "join": self._join,
+            "models": self._models, "change": self._change,
         }  # fmt: skip
 
     def answers(self, op: object) -> bool:
@@ -77,15 +80,13 @@ class Control:
         return self._answers[asked.message.header["op"]](asked)
 
     def _info(self, asked: "Asked") -> dict[str, Any]:
-        config, roster, key = self.config, asked.state.roster, asked.caller.key
+        config, roster, key = asked.state.config, asked.state.roster, asked.caller.key
         most = min(config.max_request_texts, key.max_request_texts if key else math.inf)
         return {
             "version": _version(),
             "protocol": list(VERSION),
-            "models": [
-                {"name": name} | dict(roster.models.get(name, {})) for name in config.models
-            ],
-            "tasks": [{"name": name} | dict(roster.models.get(name, {})) for name in config.tasks],
+            "models": [asked.state.catalogue.info(name) for name in config.models],
+            "tasks": [asked.state.catalogue.info(name) for name in config.tasks],
             "default_model": next(iter(config.models)),
             "limits": {
                 "max_request_texts": int(most),
@@ -102,7 +103,7 @@ class Control:
         roster, scheduler = state.roster, state.scheduler
         ledger, tally = state.ledger, state.tally
         return {
-            "ready": ready(self.config, roster) and not state.draining,
+            "ready": ready(state) and not state.draining,
             "draining": state.draining,
             "uptime_s": round(asked.now - self._began, 3),
             "queue": {
@@ -146,15 +147,33 @@ class Control:
 
     def _join(self, asked: "Asked") -> dict[str, Any]:
         self._admission.check_owner(asked.message.header)
-        return {"backend": self._backend, "config": self.config.to_dict()}
+        labels = asked.state.catalogue.labels
+        return {"backend": self._backend, "config": asked.state.config.to_dict(), "labels": labels}
+
+    def _models(self, asked: "Asked") -> dict[str, Any]:
+        self._admission.check_owner(asked.message.header)
+        catalogue = asked.state.catalogue
+        return {"models": catalogue.report(), "changes": catalogue.changes}
+
+    def _change(self, asked: "Asked") -> dict[str, Any]:
+        header = asked.message.header
+        self._admission.check_owner(header)
+        change, name = header.get("change"), header.get("model")
+        if change not in CHANGES or not isinstance(name, str) or not name:
+            raise InvalidRequest(
+                f"change={change!r:.60}, model={name!r:.60}: expected one of {', '.join(CHANGES)} "
+                "and the name of one"
+            )
+        told = {"id": header["id"], "op": change, "name": name, "task": header.get("task")}
+        self.events.append({"event": "change", "source": header.get("source")} | told)
+        return {}
 
 
-def ready(config: ServerConfig, roster: Roster) -> bool:
-    """Say whether every model, and the index if there is one, has a process that serves it."""
-    serving = [worker for worker in roster.workers.values() if worker.ready]
-    models = {worker.model for worker in serving if not worker.ops & set(INDEX_OPS)}
-    index = any(worker.ops & set(INDEX_OPS) for worker in serving)
-    return models >= set(config.served) and (index or config.index is None)
+def ready(state: State) -> bool:
+    """Say whether all models that should be loaded, and the index if any, have their processes."""
+    workers = state.roster.workers.values()
+    index = any(worker.ready and worker.ops & set(INDEX_OPS) for worker in workers)
+    return not state.catalogue.missing() and (index or state.config.index is None)
 
 
 def _version() -> str:

@@ -14,6 +14,7 @@ from bertfeat_client import errors
 from bertfeat_client.protocol import Message, decode_body, decode_header, decode_message
 from bertfeat_server.access.admission import Admission, Caller, check_texts
 from bertfeat_server.backend import INDEX_OPS
+from bertfeat_server.catalogue import Catalogue
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.control import Asked, Control
 from bertfeat_server.jobs import Batch
@@ -25,11 +26,11 @@ from bertfeat_server.roster import Roster, Worker
 from bertfeat_server.scheduler import Scheduler
 from bertfeat_server.tally import Tally
 from bertfeat_server.traces import Traces
+from bertfeat_server.wire_errors import as_answer
 
 LATE = "the request's time was over before it was computed"
+STOPPED = "the server stopped before that"
 WATCH_S = 1.0
-SLOWEST_S, SLOWER = 30.0, 20.0
-"""A batch may take so long and so many times what is expected; first ones are also compiled."""
 logger = logging.getLogger(__name__)
 
 
@@ -44,6 +45,7 @@ class Dispatcher:
 
     Attributes:
         outbox: messages to send, in order.
+        config: the settings as they are now.
     """
 
     def __init__(
@@ -53,13 +55,14 @@ class Dispatcher:
         self.outbox = Outbox()
         # Another number for each broker's life: a worker may still answer the one before.
         first = secrets.randbits(48)
-        self.scheduler = Scheduler(
-            config.max_batch_tokens, config.max_queue_tokens, config.max_wait_ms / 1000, first
-        )
+        self.scheduler = Scheduler(*_limits(config), first)
         self.roster = Roster()
         self.tally = Tally()
         self.ledger = Ledger(self.outbox.to_client, self.tally, Traces.to(config.otlp_endpoint))
-        self.control = Control(config, admission, backend, now)
+        self.control = Control(admission, backend, now)
+        self.catalogue = Catalogue(
+            config, self.roster, self.ledger, self.control.events, self._refuse, now
+        )
         self.outcomes = Outcomes(self.scheduler, self.ledger, self.tally)
         self._drain_until: float | None = None
         self._watch_at = now
@@ -82,19 +85,13 @@ class Dispatcher:
             header = decode_header(frames[0])
             name = request_id(header)
             if header.get("op") == "cancel":
-                self._cancel(identity, name)
+                if (ticket := self.ledger.find(identity, name)) is not None:
+                    self._forget(ticket)
                 return
             caller = self.admission.admit(identity, header, now)
             self._serve(identity, decode_body(header, frames), caller, now)
-        except errors.ServerError as error:
-            self._refuse_at_once(identity, name, error)
-        except errors.ProtocolError as error:
-            refusal = f"{type(error).__name__}: {error}"
-            self._refuse_at_once(identity, name, errors.InvalidRequest(refusal))
-        except Exception:
-            logger.exception("request %r could not be taken", name)
-            failure = errors.InternalError("the server failed on this request; its log has more")
-            self._refuse_at_once(identity, name, failure)
+        except Exception as error:
+            self._refuse_at_once(identity, name, as_answer(error, name))
 
     def from_worker(self, identity: str, frames: Sequence[Any], now: float) -> None:
         """Take a message from behind; what is no message is logged and forgotten."""
@@ -143,15 +140,13 @@ class Dispatcher:
         Raises:
             ConfigError: the key file cannot be used; the other settings hold.
         """
-        self.config = self.control.config = config
-        self.scheduler.max_batch_tokens = config.max_batch_tokens
-        self.scheduler.max_queue_tokens = config.max_queue_tokens
-        self.scheduler.max_wait_s = config.max_wait_ms / 1000
+        self.config = config
+        self.scheduler.limit(*_limits(config))
         self.admission.read_keys(config)
 
     def dismiss(self) -> None:
         """Refuse whatever has no answer yet and send every worker home."""
-        self._refuse(self.ledger)
+        self._refuse(self.ledger, errors.ShuttingDown(STOPPED))
         for identity in self.roster.workers:
             self.outbox.to_worker(identity, Message({"op": "drain"}))
 
@@ -174,10 +169,6 @@ class Dispatcher:
         self.tally.errors[error.code] += 1
         self.outbox.refuse(identity, name, error)
 
-    def _cancel(self, identity: bytes, name: str) -> None:
-        if (ticket := self.ledger.find(identity, name)) is not None:
-            self._forget(ticket)
-
     def _serve(self, identity: bytes, message: Message, caller: Caller, now: float) -> None:
         check_texts(caller, len(message.items or ()))
         if self.control.answers(message.header.get("op")):
@@ -191,20 +182,21 @@ class Dispatcher:
         # From inside comes what the index process needs for requests that were let in before.
         if self.draining and not caller.inside:
             raise errors.ShuttingDown("the server is stopping and takes no new requests")
-        request = parse(message, self.config, self.roster.max_seq_len)
+        labels, lengths = self.catalogue.labels, self.roster.max_seq_len
+        request = parse(message, self.config, lengths, labels)
         if request.op in INDEX_OPS and not (self.config.index or self.roster.offers(request.op)):
             raise errors.NotFound("this server has no index; start it with --index FOLDER")
         job = self.ledger.open(identity, request, caller.share, now)
         if job is None:
             return
+        self.catalogue.use(request.model, now)
         try:
             self.scheduler.add(job, now, bounded=not caller.inside)
         except errors.Overloaded as error:
             self.ledger.fail(job.ticket, error)
 
     def _hand_out(self, worker: Worker, batch: Batch, now: float) -> None:
-        patience_s = SLOWEST_S + SLOWER * self.scheduler.expected_s(batch)
-        until = now + min(patience_s, self.config.worker_timeout_s)
+        until = now + min(self.scheduler.patience_s(batch), self.config.worker_timeout_s)
         self.roster.busy(worker.identity, batch.number, until)
         self.outbox.to_worker(worker.identity, self.ledger.message(batch, now))
 
@@ -238,13 +230,21 @@ class Dispatcher:
         for worker, reason in list(self.roster.silent(now)):
             self.control.events.append({"event": "lost", "identity": worker.identity})
             self.worker_gone(worker.identity, reason, now)
+        for worker in self.catalogue.retire(now, self.config.unload_after_s):
+            self.outbox.to_worker(worker.identity, Message({"op": "drain"}))
+            self._bye(worker.identity)
         if self._drain_until is not None:
             # no process takes the place of one that is lost now
             over, serves = now >= self._drain_until, self.roster.serves
-            self._refuse(t for t in self.ledger if over or not serves(self.ledger.key(t)))
+            late = [t for t in self.ledger if over or not serves(self.ledger.key(t))]
+            self._refuse(late, errors.ShuttingDown(STOPPED))
 
-    def _refuse(self, tickets: Iterable[int]) -> None:
-        """Answer requests that the server does not get to before it ends."""
+    def _refuse(self, tickets: Iterable[int], error: errors.ServerError) -> None:
+        """Answer requests that the server does not get to."""
         for ticket in tickets:
             self.scheduler.cancel(ticket)
-            self.ledger.fail(ticket, errors.ShuttingDown("the server stopped before that"))
+            self.ledger.fail(ticket, error)
+
+
+def _limits(config: ServerConfig) -> tuple[int, int, float]:
+    return config.max_batch_tokens, config.max_queue_tokens, config.max_wait_ms / 1000

@@ -34,9 +34,11 @@ class Access:
     api_key: str
     curve: Curve | None
 
-    def ask(self, op: str) -> dict[str, Any]:
+    def ask(self, op: str, **fields: Any) -> dict[str, Any]:
         """Return what the server answers; raises as :func:`bertfeat_server.ask.ask` does."""
-        return ask(self.server.door, op, token=self.token, api_key=self.api_key, curve=self.curve)
+        return ask(
+            self.server.door, op, token=self.token, api_key=self.api_key, curve=self.curve, **fields
+        )
 
 
 def access(command: Callable[..., Any]) -> Callable[..., Any]:

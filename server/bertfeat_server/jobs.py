@@ -11,7 +11,7 @@ class Key(NamedTuple):
     """What rows must share to be computed together.
 
     Attributes:
-        model: name of the model; empty for the operations of the index.
+        model: label of the model's workers; empty for the operations of the index.
         op: the operation.
         options: its options as JSON with sorted keys.
     """

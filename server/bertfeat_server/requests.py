@@ -15,8 +15,7 @@ from bertfeat_server.shares import PRIORITIES
 from bertfeat_server.tasks import named_task
 
 CHANGES_INDEX = ("index_add", "index_delete")
-MAX_ID_CHARS = 200
-MAX_OPTIONS_CHARS = 65536
+MAX_ID_CHARS, MAX_OPTIONS_CHARS = 200, 65536
 MAX_TIMEOUT_MS = 86_400_000
 BYTES_OF_A_TOKEN = 3
 TRACE = ("request_id", "traceparent")
@@ -72,13 +71,17 @@ class Request:
         return self.op not in CHANGES_INDEX
 
 
-def parse(message: Message, config: ServerConfig, max_seq_len: Mapping[str, int]) -> Request:
+def parse(
+    message: Message, config: ServerConfig, max_seq_len: Mapping[str, int],
+    labels: Mapping[str, str],
+) -> Request:  # fmt: skip
     """Check a message and turn it into a request.
 
     Args:
         message: what the client sent.
         config: limits and defaults of the server.
-        max_seq_len: model to the tokens it reads of a text, as far as known.
+        max_seq_len: label to the tokens that its model reads of a text, as far as known.
+        labels: model to what its workers go by, where that is not its name.
 
     Raises:
         InvalidRequest: the message says what is wrong and what is accepted.
@@ -91,10 +94,11 @@ def parse(message: Message, config: ServerConfig, max_seq_len: Mapping[str, int]
     model = _model(header, config, op) if op in MODEL_OPS else ""
     options = _options(header, config if op == "encode" else None)
     items = _items(message, op, config.max_request_texts)
-    cap = None if options.get("long") == "window" else max_seq_len.get(model, MODEL_TOKENS)
+    label = labels.get(model, model)
+    cap = None if options.get("long") == "window" else max_seq_len.get(label, MODEL_TOKENS)
     costs, row_errors = _weigh(items, config.max_text_chars, cap)
     return Request(
-        request_id(header), op, model, options, Key(model, op, _canonical(options, op)), items,
+        request_id(header), op, model, options, Key(label, op, _canonical(options, op)), items,
         costs, row_errors, _timeout_s(header, config), _priority(header), _trace(header),
     )  # fmt: skip
 

@@ -133,9 +133,13 @@ class Roster:
         """Say whether any ready process can compute batches of this key."""
         return any(worker.serves(key) for worker in self.workers.values())
 
+    def describe(self, model: str, info: Mapping[str, Any]) -> None:
+        """Note what is known of a model."""
+        self.models[model] = info
+        self.max_seq_len[model] = int(info.get("max_seq_len", 512))
+
     def _remember(self, worker: Worker) -> None:
         if worker.model is not None:
-            self.models[worker.model] = worker.info
-            self.max_seq_len[worker.model] = int(worker.info.get("max_seq_len", 512))
+            self.describe(worker.model, worker.info)
         else:
             self.index = worker.info

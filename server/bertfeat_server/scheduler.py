@@ -19,6 +19,8 @@ from bertfeat_server.shares import Shares
 MAX_LOSSES = 2
 FIRST_RATE = 2000.0
 """Tokens per second taken for granted until batches have been measured."""
+SLOWEST_S, SLOWER = 30.0, 20.0
+"""A batch may take so long and so many times what is expected; first ones are also compiled."""
 RETRY_AFTER_S = (0.05, 60.0)
 SPARE_DEADLINES = 1024
 """Deadlines of finished jobs that may lie about before they are swept out."""
@@ -37,8 +39,7 @@ class Scheduler:
     def __init__(
         self, max_batch_tokens: int, max_queue_tokens: int, max_wait_s: float = 0.0, first: int = 1
     ) -> None:
-        self.max_batch_tokens, self.max_queue_tokens = max_batch_tokens, max_queue_tokens
-        self.max_wait_s = max_wait_s
+        self.limit(max_batch_tokens, max_queue_tokens, max_wait_s)
         self.queued_tokens = 0
         self.jobs: dict[int, Job] = {}
         self.in_flight: dict[int, Batch] = {}
@@ -48,6 +49,11 @@ class Scheduler:
         self._deadlines: list[tuple[float, int]] = []
         self._numbers = itertools.count(first)
         self._rate = FIRST_RATE
+
+    def limit(self, max_batch_tokens: int, max_queue_tokens: int, max_wait_s: float) -> None:
+        """Go by other limits from now on, also for what waits; see the class."""
+        self.max_batch_tokens, self.max_queue_tokens = max_batch_tokens, max_queue_tokens
+        self.max_wait_s = max_wait_s
 
     def add(self, job: Job, now: float, bounded: bool = True) -> None:
         """Queue a job.
@@ -80,6 +86,10 @@ class Scheduler:
         workers = max(1, len({batch.worker for batch in self.in_flight.values()}))
         low, high = RETRY_AFTER_S
         return round(min(high, max(low, self.queued_tokens / (self._rate * workers))), 3)
+
+    def patience_s(self, batch: Batch) -> float:
+        """Return how long a worker may take for a batch before it is taken for lost."""
+        return SLOWEST_S + SLOWER * self.expected_s(batch)
 
     def expected_s(self, batch: Batch) -> float:
         """Estimate how long a worker takes for a batch."""

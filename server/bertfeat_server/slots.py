@@ -7,6 +7,7 @@ from typing import Any
 from bertfeat_server.processes import Child
 
 LONGEST_DELAY_S = 30.0
+GOODBYE_S = 3.0
 
 
 @dataclass(eq=False)
@@ -22,6 +23,7 @@ class Slot:
         reason: what the last child said before it failed.
         due: when the next child is to be started.
         restarts: children that ended.
+        leaving: whether the child is the last one; it is killed if it has not ended when due.
     """
 
     role: str
@@ -32,6 +34,13 @@ class Slot:
     reason: str = ""
     due: float = field(default=0.0)
     restarts: int = 0
+    leaving: bool = False
+
+    def leave(self, now: float) -> None:
+        """Let the child end, the last one of this place."""
+        assert self.child is not None
+        self.leaving, self.due = True, now + GOODBYE_S
+        self.child.release()
 
 
 def restart_delay_s(failures: int) -> float:

@@ -4,25 +4,26 @@ import logging
 import os
 import queue
 import secrets
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from bertfeat.errors import BertFeatError
 from bertfeat_server.ask import reachable, wait_until_ready
 from bertfeat_server.config import ServerConfig
+from bertfeat_server.fleet import ASKED as ASKED_OF_FLEET
+from bertfeat_server.fleet import Fleet
 from bertfeat_server.ipc import backend_endpoint, remove_socket, side_door
 from bertfeat_server.logs import set_up
 from bertfeat_server.processes import Child
 from bertfeat_server.reloading import merged
 from bertfeat_server.runfile import RunFile, published
-from bertfeat_server.slots import Slot, restart_delay_s
+from bertfeat_server.signals import as_events
+from bertfeat_server.slots import GOODBYE_S, Slot, restart_delay_s
 
 START_ATTEMPTS = 3
 ANSWER_S = 10.0
-GOODBYE_S = 3.0
 SIDES = ("http", "compat")
 """Processes that pass other protocols' requests to the broker."""
 ENDPOINTS = ("frontend", "backend", *SIDES)
@@ -44,15 +45,24 @@ class Supervisor:
     def __init__(
         self, config: ServerConfig, reread: Callable[[], ServerConfig] | None = None
     ) -> None:
-        self.config, self._reread = config, reread or (lambda: config)
+        self._fleet, self._reread = Fleet(config), reread or (lambda: config)
         self.token = secrets.token_hex(16)
         self._events: queue.SimpleQueue[tuple[Child | None, dict[str, Any]]] = queue.SimpleQueue()
         self._broker = Slot("broker", {})
-        self._slots: list[Slot] = [self._broker]
-        self._endpoints = {
-            "frontend": config.frontend, "backend": backend_endpoint(), "door": side_door(config),
-        }  # fmt: skip
+        self._sides: list[Slot] = []
+        backend, door = backend_endpoint(), side_door(config)
+        self._endpoints = {"frontend": config.frontend, "backend": backend, "door": door}
         self._listened = self._serving = self._stopping = self._hurry = False
+
+    @property
+    def config(self) -> ServerConfig:
+        """The settings as they are now."""
+        return self._fleet.config
+
+    @property
+    def _slots(self) -> list[Slot]:
+        workers = self._fleet.slots if self._listened else []
+        return [self._broker, *workers, *self._sides]
 
     def run(self, on_ready: Callable[[str, dict[str, Any]], None]) -> None:
         """Serve until told to stop.
@@ -64,7 +74,7 @@ class Supervisor:
         Raises:
             StartError: a process could not be started.
         """
-        with self._signals():
+        with as_events(self._events):
             try:
                 self._add(self._broker)
                 self._run_until(lambda: self._broker.ready)
@@ -79,9 +89,7 @@ class Supervisor:
                 self._end_all()
 
     def _serve(self, endpoint: str, on_ready: Callable[[str, dict[str, Any]], None]) -> None:
-        for slot in self._plan():
-            self._slots.append(slot)
-            self._add(slot)
+        self._sides = self._plan()
         self._run_until(lambda: all(slot.ready for slot in self._slots))
         if not self._stopping:
             found = wait_until_ready(self._inside, self.token, ANSWER_S)
@@ -95,25 +103,19 @@ class Supervisor:
         """Where the server's own processes ask the broker."""
         return self._endpoints["door"] or reachable(self._endpoints["frontend"])
 
-    def _plan(self) -> Iterator[Slot]:
-        config = self.config
-        for name, source in config.served.items():
-            for device in config.devices:
-                yield Slot("worker", {"name": name, "source": source, "device": device})
-        frontend = {"frontend": self._inside}
-        if config.index is not None:
-            yield Slot("index", frontend)
-        if config.http is not None:
-            yield Slot("http", frontend)
-        if config.compat:
-            yield Slot("compat", frontend)
+    def _plan(self) -> list[Slot]:
+        """Return the places beside broker and workers."""
+        config, told = self.config, {"frontend": self._inside}
+        asked = {"index": config.index is not None, "http": config.http is not None}
+        asked |= {"compat": config.compat}
+        return [Slot(role, told) for role, is_asked in asked.items() if is_asked]
 
     def _add(self, slot: Slot) -> None:
         """Start a child for a place."""
         shared = {"config": self.config.to_dict(), "token": self.token}
         ends: dict[str, Any] = {"backend": self._endpoints["backend"]}
         if slot is self._broker:
-            ends = self._endpoints | {"restarts": slot.restarts}
+            ends = self._endpoints | {"restarts": slot.restarts, "fleet": self._fleet.told()}
         slot.reason, slot.ready = "", False
         slot.child = Child(slot.role, shared | ends | dict(slot.settings), self._events)
 
@@ -128,11 +130,11 @@ class Supervisor:
             if slot.due <= now and not self._stopping:
                 self._add(slot)
         next_due = min((slot.due for slot in waiting if slot.child is None), default=now + 1.0)
-        try:
-            child, event = self._events.get(timeout=max(0.01, min(1.0, next_due - now)))
-        except queue.Empty:
-            return
-        self._handle(child, event)
+        with suppress(queue.Empty):
+            self._handle(*self._events.get(timeout=max(0.01, min(1.0, next_due - now))))
+        self._fleet.tick(now)
+        if self._fleet.changed:
+            self._tell_models()
 
     def _handle(self, child: Child | None, event: Mapping[str, Any]) -> None:
         slot = next((slot for slot in self._slots if child and slot.child is child), None)
@@ -144,12 +146,19 @@ class Supervisor:
             self._reload()
         elif kind == "lost":
             self._kill(event["identity"])
-        elif slot is None:
-            return
-        elif kind in ("ready", "listening"):
+        elif kind in ASKED_OF_FLEET:
+            self._fleet.obey(event, time.monotonic())
+        elif slot is not None:
+            self._hear(slot, event)
+
+    def _hear(self, slot: Slot, event: Mapping[str, Any]) -> None:
+        """Take in what a child says of itself."""
+        if (kind := event["event"]) in ("ready", "listening"):
             slot.ready, slot.failures = True, 0
             self._listened |= slot is self._broker
             self._endpoints |= {name: event[name] for name in ENDPOINTS if name in event}
+            if slot.role == "worker":
+                self._fleet.ready(slot, event["info"])
         elif kind == "failed":
             slot.reason = event["reason"]
         elif kind == "exited":
@@ -166,6 +175,8 @@ class Supervisor:
             self._broker.child.tell(gone)
         slot.child.release()
         slot.child, slot.ready = None, False
+        if slot.role == "worker" and not self._fleet.ended(slot, reason, time.monotonic()):
+            return
         slot.failures, slot.restarts = slot.failures + 1, slot.restarts + 1
         slot.due = time.monotonic() + restart_delay_s(slot.failures)
         if self._stopping:
@@ -174,10 +185,17 @@ class Supervisor:
             raise StartError(reason)
         logger.error("%s; another is started", reason)
 
+    def _tell_models(self) -> None:
+        """Let the broker know which models are served now."""
+        if self._broker.child is not None:
+            told = {"config": self.config.to_dict(), "fleet": self._fleet.told()}
+            self._broker.child.tell(told | {"command": "models", "failed": self._fleet.failed})
+        self._fleet.failed, self._fleet.changed = {}, False
+
     def _reload(self) -> None:
         """Read the settings again and let the children take over what can change."""
         try:
-            self.config = merged(self.config, self._reread())
+            self._fleet.config = merged(self.config, self._reread())
         except Exception as error:
             logger.error("the settings stay as they are: %s", error)
             return
@@ -228,20 +246,3 @@ class Supervisor:
             remove_socket(self._endpoints["frontend"])
         for private in ("backend", "door"):
             remove_socket(self._endpoints[private])
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Let SIGTERM, SIGINT and SIGHUP be events while the block runs."""
-        kinds = {signal.SIGTERM: "signal", signal.SIGINT: "signal"}
-        if hasattr(signal, "SIGHUP"):
-            kinds[signal.SIGHUP] = "reload"
-
-        def note(number: int, frame: object) -> None:
-            self._events.put((None, {"event": kinds[signal.Signals(number)]}))
-
-        before = {number: signal.signal(number, note) for number in kinds}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

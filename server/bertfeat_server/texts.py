@@ -15,13 +15,19 @@ def summary(config: ServerConfig, endpoint: str, info: Mapping[str, Any]) -> str
     if info["compat"]:
         lines.append(f"  compat     bert-as-service's clients at {info['compat']} (open)")
     for model in info["models"]:
+        if "dim" not in model:
+            lines.append(f"  model      {model['name']}: loaded when it is asked for")
+            continue
         lines += [
             f"  model      {model['name']}: {model['dim']} dimensions, "
             f"{model['max_seq_len']} tokens",
             f"  precision  {model['precision']} ({model['precision_reason']})",
         ]
     for task in info.get("tasks") or ():
-        lines.append(f"  task       {task['name']}: {task['task']}, {len(task['labels'])} labels")
+        known = "loaded when it is asked for"
+        if "task" in task:
+            known = f"{task['task']}, {len(task['labels'])} labels"
+        lines.append(f"  task       {task['name']}: {known}")
     count, threads = len(config.devices), config.worker_threads
     lines.append(f"  workers    {count} for each model, {threads} thread(s) each")
     if info["index"] is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from bertfeat.errors import BertFeatError, NonFiniteError, RowErrors, TruncationWarning
 from bertfeat_client.errors import InvalidRequest
 from bertfeat_client.protocol import Message, float32_to_bfloat16
-from bertfeat_server.backend import MODEL_OPS, BackendWorker
+from bertfeat_server.backend import MODEL_OPS, BackendWorker, Describe
 from bertfeat_server.config import ServerConfig
 from bertfeat_server.logs import reload_log, set_up
 from bertfeat_server.parent import Parent
@@ -33,6 +33,8 @@ class WorkerSettings:
         config: the server's settings.
         name: the model's name on this server.
         source: the model's folder, or the name to resolve.
+        label: what the workers of this load of the model go by; by default its name.
+        checked: whether the model must first prove to compute what it computes in float32.
         device: where it computes.
         backend: the broker's endpoint for workers.
         token: proves that it belongs to the server.
@@ -46,6 +48,8 @@ class WorkerSettings:
     backend: str
     token: str
     identity: str = ""
+    label: str = ""
+    checked: bool = False
 
 
 class EncoderHandler:
@@ -162,11 +166,25 @@ class EncoderHandler:
         return wire_row_errors(errors)
 
 
-def load_encoder(source: str, **options: Any) -> Any:
-    """Load and warm up an encoder; the default of ``ServerConfig.encoder_factory``."""
+def load_encoder(source: str, checked: bool = False, **options: Any) -> Any:
+    """Load and warm up an encoder; the default of ``ServerConfig.encoder_factory``.
+
+    Args:
+        source: as ``Encoder.load`` takes it.
+        checked: compare its vectors with those of its own weights in float32 under Keras first.
+        **options: likewise.
+
+    Raises:
+        ParityError: they differ more than its precision allows.
+    """
     from bertfeat.api import Encoder
+    from bertfeat.checkpoints import detect
+    from bertfeat.fidelity import check
 
     encoder = Encoder.load(source, **options)
+    if checked and detect(encoder.folder) != "lite":
+        exact = options | {"precision": "float32", "engine": "keras"}
+        check(encoder.runtime, Encoder.load(source, **exact).runtime, encoder.precision)
     encoder.warm_up()
     return encoder
 
@@ -183,21 +201,23 @@ def make_handler(settings: WorkerSettings) -> EncoderHandler | TaskHandler:
     module, _, function = config.encoder_factory.partition(":")
     encoder = getattr(import_module(module), function)(
         settings.source, precision=config.precision, max_seq_len=config.max_seq_len,
-        batch_invariant=config.batch_invariant, **options,
+        batch_invariant=config.batch_invariant, checked=settings.checked, **options,
     )  # fmt: skip
     return EncoderHandler(encoder, settings.name)
 
 
-def serve(settings: WorkerSettings, on_ready: Callable[[], None], signals: bool = False) -> None:
+def serve(
+    settings: WorkerSettings, on_ready: Callable[[Describe], None], signals: bool = False
+) -> None:
     """Load a model and serve its batches until the broker drains.
 
     Args:
         settings: what to load and where to connect.
-        on_ready: called once, when the model is loaded and warm.
+        on_ready: called once, when the model is loaded and warm, with what describes it.
         signals: whether SIGTERM and SIGINT end it after the batch in hand.
     """
     worker = BackendWorker(settings.backend, token=settings.token, identity=settings.identity)
-    worker.connect(model=settings.name)
+    worker.connect(model=settings.label or settings.name)
     try:
         handler = make_handler(settings)
     except BaseException:
@@ -206,7 +226,7 @@ def serve(settings: WorkerSettings, on_ready: Callable[[], None], signals: bool 
     if signals:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
-    worker.run(MODEL_OPS, handler, handler.describe, on_ready)
+    worker.run(MODEL_OPS, handler, handler.describe, lambda: on_ready(handler.describe))
 
 
 def main(parent: Parent) -> None:
@@ -218,7 +238,7 @@ def main(parent: Parent) -> None:
     parent.watch(reload_log)
     warnings.simplefilter("ignore", TruncationWarning)
     try:
-        serve(settings, on_ready=lambda: parent.tell("ready"))
+        serve(settings, on_ready=lambda describe: parent.tell("ready", info=dict(describe())))
     except (BertFeatError, OSError, ImportError) as error:
         parent.tell("failed", reason=str(error))
     except Exception as error:

@@ -6,8 +6,8 @@ import pytest
 from bertfeat import Encoder, loading
 from bertfeat.engine import choose
 from bertfeat.engine.choose import check_precision, choose_precision, runs_under_litert
-from bertfeat.errors import ConfigError
-from bertfeat.fidelity import Fidelity, cache_fidelity, cached_fidelity
+from bertfeat.errors import ConfigError, ParityError
+from bertfeat.fidelity import LEAST_INT8, Fidelity, cache_fidelity, cached_fidelity, check
 
 ZEN_4 = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16"}
 SAPPHIRE_RAPIDS = ZEN_4 | {"amx_bf16"}
@@ -94,6 +94,15 @@ def test_the_fidelity_is_measured_once_for_each_model(processor, tiny_bert, tmp_
     monkeypatch.setattr(loading, "measure", None)
     again = Encoder.load(folder, precision="auto")
     assert (again.precision, again.precision_reason) == (first.precision, first.precision_reason)
+
+
+def test_a_load_whose_vectors_are_not_those_of_its_weights_is_refused(tiny_bert):
+    exact, other = (Encoder.load(tiny_bert(seed=seed)).runtime for seed in (0, 1))
+    assert check(exact, exact, "float32").worst_cosine == pytest.approx(1.0, abs=1e-6)
+    with pytest.raises(ParityError, match="float32 vectors have a cosine of .* at least 0.9999"):
+        check(other, exact, "float32")
+    with pytest.raises(ParityError, match=f"int8 vectors .* at least {LEAST_INT8}"):
+        check(other, exact, "int8")
 
 
 def test_a_damaged_measurement_is_made_anew(tmp_path, monkeypatch):

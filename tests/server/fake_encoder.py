@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bertfeat.errors import InputError, ModelNotFound, NonFiniteError
+from bertfeat.errors import InputError, ModelNotFound, NonFiniteError, ParityError
 from bertfeat.features.runtime import Work
 from bertfeat.features.tokens import TokenFeatures
 
@@ -123,11 +123,18 @@ class FakeEncoder:
             raise InputError(f"texts[{row}]: this text is refused")
 
 
-def make(source, **options):
+def make(source, checked=False, **options):
+    if checked and source == "unfaithful":
+        raise ParityError("float32 vectors have a cosine of 0.5")
     if source == "missing":
         raise ModelNotFound("no model 'missing' anywhere; tried: nothing")
     if source == "slow":
         time.sleep(3600)
     if source == "crashing":
         os._exit(67)
-    return FakeEncoder()
+    encoder = FakeEncoder()
+    if source == "slow-load":
+        time.sleep(1.0)
+    if source == "other":
+        encoder.model_hash = "1" * 64
+    return encoder

@@ -106,6 +106,7 @@ def test_help_states_every_default():
         "compat",
         "compat_show_tokens",
         "insecure",
+        "lazy",
         "log_json",
         "log_requests",
         "offline",

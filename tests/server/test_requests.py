@@ -12,7 +12,7 @@ CONFIG = ServerConfig(model=("m=/m", "n=/n"), max_request_texts=4, max_text_char
 
 def request(items=("a text",), op="encode", config=CONFIG, **header):
     items = None if items is None else list(items)
-    return parse(Message({"id": "1", "op": op} | header, items), config, {"m": 8})
+    return parse(Message({"id": "1", "op": op} | header, items), config, {"m": 8}, {})
 
 
 def test_a_plain_request_gets_the_defaults():

@@ -205,3 +205,13 @@ def test_a_folder_that_is_no_model_ends_the_start(start, tmp_path):
     last = server.errors.read_text().splitlines()[-1]
     assert last.startswith("bertfeat-serve: ")
     assert str(tmp_path) in server.errors.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_real_model_is_checked_and_swapped(served):
+    client, encoder, server = served
+    vectors = client.encode(TEXTS[:4])
+    swapped = server.command("models", "swap", f"mini={encoder.folder}")
+    assert swapped.stdout == "swap mini: done\n", swapped.stderr
+    np.testing.assert_array_equal(client.encode(TEXTS[:4]), vectors)

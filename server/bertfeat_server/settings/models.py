@@ -23,6 +23,11 @@ class Models(Group):
     task: tuple[str, ...] = option(
         (), "Trained head to serve, NAME=FOLDER; repeat for several.", shown="none"
     )
+    lazy: bool = option(False, "Load each model but the first when it is asked for.")
+    unload_after_s: float = option(
+        0.0, "Seconds after which a model that nobody asks for is unloaded, until it is asked for.",
+        names=("--unload-after",), shown="never",
+    )  # fmt: skip
     workers: int = option(1, "Worker processes for each model.")
     index: str | None = option(None, "FAISS index to serve.", metavar="FOLDER", shown="no index")
     precision: str = option("auto", "Arithmetic of the workers.", choices=PRECISIONS)
@@ -78,6 +83,9 @@ class Models(Group):
     def wrong(self) -> Iterator[str]:
         """Say what cannot be."""
         yield from self._not_positive(["workers", "threads", "max_seq_len"])
+        yield from self._negative(["unload_after_s"])
+        if self.lazy and self.index is not None:
+            yield "lazy=True: the index needs its model from the start"
         named = [name_model(text) for text in (*self.model, *self.task)]
         if not self.model or not all(name and source for name, source in named):
             yield f"model={(*self.model, *self.task)!r} is not NAME=FOLDER, a name or a folder"
