@@ -177,9 +177,11 @@ def data(corpus: tuple[Path, ...], output: Path, field: str, **o: Any) -> None:
     click.option("--seed", type=int, default=0, help="Of weights, dropout and order."),
     click.option("--price-per-hour", type=click.FloatRange(0), default=0.0,
                  help="Of this machine; then the cost is projected too."),
+    click.option("--devices", type=click.IntRange(1), default=1,
+                 help="GPUs or TPU cores that share each batch, with KERAS_BACKEND=jax."),
     QUIET,
 )  # fmt: skip
-def run(output: Path, quiet: bool, price_per_hour: float, **options: Any) -> None:
+def run(output: Path, quiet: bool, price_per_hour: float, devices: int, **options: Any) -> None:
     """Pre-train on examples and write OUTPUT/model, a Hugging Face folder with its heads."""
     from bertfeat_tools.pretraining.run import PretrainOptions, pretrain
     from bertfeat_tools.training.settings import TrainSettings
@@ -197,6 +199,6 @@ def run(output: Path, quiet: bool, price_per_hour: float, **options: Any) -> Non
             chosen, settings, output,
             lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
             tell=lambda sentence: None if quiet else click.echo(sentence, err=True),
-            price_per_hour=price_per_hour,
+            price_per_hour=price_per_hour, devices=devices,
         )  # fmt: skip
     click.echo(json.dumps({**found, "model": str(output / "model")}))

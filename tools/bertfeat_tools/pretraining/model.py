@@ -32,10 +32,14 @@ class Pretraining(TrainingModel):
         loss = scalars["masked_lm_loss"]
         if self.pairs:
             labels, logits = batch["next_sentence_labels"], found["next_sentence_logits"]
-            pair_loss = -ops.mean(picked(ops.log_softmax(logits), labels))
+            is_text = ops.cast(batch["attention_mask"][:, 0] > 0, "float32")  # else filled up
+            texts = ops.sum(is_text)
+            pair_loss = -ops.sum(picked(ops.log_softmax(logits), labels) * is_text) / texts
             right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), labels.dtype), labels)
-            scalars |= {"next_sentence_loss": pair_loss,
-                        "next_sentence_accuracy": ops.mean(ops.cast(right, "float32"))}  # fmt: skip
+            scalars |= {
+                "next_sentence_loss": pair_loss,
+                "next_sentence_accuracy": ops.sum(ops.cast(right, "float32") * is_text) / texts,
+            }
             loss = loss + pair_loss
         return {"loss": loss, **scalars}
 

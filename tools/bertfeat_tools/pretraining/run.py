@@ -20,6 +20,7 @@ from bertfeat_tools.pretraining.projection import (
     throughput,
     total_work,
 )
+from bertfeat_tools.training.devices import dealt, use_devices
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
 from bertfeat_tools.training.records import read_curves
 from bertfeat_tools.training.settings import TrainSettings
@@ -81,6 +82,7 @@ class PretrainOptions:
 def pretrain(
     options: PretrainOptions, settings: TrainSettings, folder: Path, progress: Any = None,
     *, tell: Callable[[str], None] = lambda sentence: None, price_per_hour: float = 0.0,
+    devices: int = 1,
 ) -> dict[str, float]:  # fmt: skip
     """Pre-train a model; an interrupted run in the same folder goes on.
 
@@ -92,12 +94,14 @@ def pretrain(
         tell: takes what the run will cost, at its start and once the speed is known, and at the
             end the table of scores by steps.
         price_per_hour: of this machine, in whatever currency; 0 = no cost is told.
+        devices: that share each batch, under JAX (see ``bertfeat_tools.training.devices``).
 
     Returns:
         The last held-out scores, or the last training ones.
     """
     corpora = [Corpus(path, options.left_to_right) for path in options.data]
     start(settings.seed)
+    use_devices(devices)
     from bertfeat_tools.pretraining.model import HEADS, Pretraining
     from bertfeat_tools.training.loop import train
 
@@ -114,15 +118,15 @@ def pretrain(
     work = total_work(source.config, [(count, size, row_length(c)) for c, size, count in phases])
     tell(str(work))
     forecast = Forecast(work, tell, price_per_hour, then=progress)
-    judge = HeldOut(corpora[-1], sizes[-1], options.held_out_batches)
+    judge = HeldOut(corpora[-1], sizes[-1], options.held_out_batches, devices)
     facts = {
         "options": {n: str(v) for n, v in asdict(options).items()},
         "data": [corpus.description.get("files", {}) for corpus in corpora],
         "init": model_hash(source.folder) if options.init else "",
     }
     result = train(
-        model, batches, settings, folder / RUN, evaluate=judge if judge else None,
-        progress=forecast, facts=facts,
+        model, dealt(batches, devices), settings, folder / RUN,
+        evaluate=judge if judge else None, progress=forecast, facts=facts,
     )  # fmt: skip
     if not (folder / MODEL).exists():
         save_bert(bert, source, corpora[0].tokenizer, folder / MODEL, id2label=None, label2id=None)
@@ -169,17 +173,18 @@ def scratch(options: PretrainOptions, corpus: Corpus) -> ModelFolder:
 class HeldOut:
     """Scores a model on examples that it does not learn from."""
 
-    def __init__(self, corpus: Corpus, batch_size: int, count: int) -> None:
+    def __init__(self, corpus: Corpus, batch_size: int, count: int, devices: int = 1) -> None:
         self._records = corpus.part(HELD_OUT)
         self._corpus, self._size, self._count = corpus, batch_size, count
+        self._devices = devices
 
     def __bool__(self) -> bool:
         return bool(self._records.paths) and len(self._records) > 0
 
     def __call__(self, model: "Pretraining") -> dict[str, float]:
         """Return the means of the losses and accuracies, and the perplexity."""
-        batches = self._corpus.batches(self._size, 0, HELD_OUT)
-        count = min(self._count, batches.steps_per_epoch)
+        held = self._corpus.batches(self._size, 0, HELD_OUT)
+        count, batches = min(self._count, held.steps_per_epoch), dealt(held, self._devices)
         found = [model.predict_on_batch(batches(step)) for step in range(count)]
         names = [name for name in found[0] if name != "tokens"]
         means = {name: float(np.mean([float(np.mean(f[name])) for f in found])) for name in names}

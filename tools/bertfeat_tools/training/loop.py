@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from bertfeat.engine.backend import gpu_names
 from bertfeat_tools.training.batches import Batches
 from bertfeat_tools.training.checkpoints import BEST, Checkpoints, restore
@@ -90,20 +92,25 @@ class Run:
     step: Step | None = None
 
     def prepare(self) -> None:
-        """Compile the model, freeze what does not learn, take up the newest checkpoint."""
+        """Compile the model and take up the newest checkpoint."""
+        self.compile()
+        newest = self.checkpoints.newest()
+        if newest is not None:
+            state = restore(newest, self.variables)
+            self.result = TrainResult(state["step"], state["scores"], state["best_step"])
+            self.without_gain = state["without_gain"]
+
+    def compile(self) -> None:
+        """Freeze what does not learn, choose what is computed again, make the optimizer."""
         rates = self.settings.rates or (lambda path: 1.0)
         for variable in self.model.trainable_variables:
             variable.trainable = rates(variable.path) > 0
         if self.settings.gradient_checkpointing:
             for layer in self.model.bert.encoder_layers:
                 layer.recompute = True
-        self.model.compile(optimizer=optimizer(self.settings), jit_compile=bool(gpu_names()))
+        jit = bool(gpu_names()) or keras.backend.backend() == "jax"  # op by op it would crawl
+        self.model.compile(optimizer=optimizer(self.settings), jit_compile=jit)
         self.model.optimizer.build(self.model.trainable_variables)
-        newest = self.checkpoints.newest()
-        if newest is not None:
-            state = restore(newest, self.variables)
-            self.result = TrainResult(state["step"], state["scores"], state["best_step"])
-            self.without_gain = state["without_gain"]
 
     @property
     def variables(self) -> list[Any]:

@@ -1,0 +1,107 @@
+"""Training on several devices and for other platforms, under JAX, in processes of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import lower_pretraining
+from bertfeat.errors import ConfigError
+from bertfeat_tools.cli.group import bertfeat
+from bertfeat_tools.training.devices import even_rows, use_devices
+from command_line import call, run_program
+from tiny_bert import VOCABULARY, write_tokenizer
+
+DEVICES = 8
+JAX = os.environ | {
+    "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(sys.path),
+    "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Examples whose number no batch size divides."""
+    folder = tmp_path_factory.mktemp("devices")
+    rng = np.random.default_rng(0)
+    words = [word for word in VOCABULARY if word.isalpha() and len(word) > 1]
+    documents = ["\n".join(" ".join(rng.choice(words, 8)) for _ in range(6)) for _ in range(11)]
+    (folder / "corpus.txt").write_text("\n\n".join(documents))
+    (folder / "v").mkdir()
+    write_tokenizer(folder / "v", VOCABULARY, True, 64)
+    done = call(bertfeat, "pretrain", "data", folder / "corpus.txt", "--tokenizer", folder / "v",
+                "--output", folder / "d", "--max-seq-len", 32, "--held-out-every", 4,
+                "--quiet")  # fmt: skip
+    assert done.code == 0, done.err
+    return folder / "d"
+
+
+def curve(data, output, *options, steps=12):
+    """Run, with dropout, and return the lines of the curves."""
+    done = run_program(
+        "main", "pretrain", "run", "--data", data, "--output", output, "--steps", steps,
+        "--batch-size", 12, "--num-layers", 1, "--hidden-size", 16, "--num-heads", 2,
+        "--max-positions", 64, "--save-every", 4, "--evaluate-every", 6, "--log-every", 1,
+        "--learning-rate", 0.01, "--quiet", *options, env=JAX,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    lines = (output / "training" / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_eight_devices_have_the_curve_of_one(data, tmp_path):
+    pytest.importorskip("jax")
+    one = curve(data, tmp_path / "one")
+    several = curve(data, tmp_path / "several", "--devices", DEVICES)
+    assert {line["kind"] for line in one} == {"train", "evaluate"}
+    assert len({line["tokens"] for line in one if line["kind"] == "train"}) > 1
+    for left, right in zip(one, several, strict=True):
+        assert left.keys() == right.keys()
+        for name in left.keys() - {"kind", "step_s"}:
+            assert right[name] == pytest.approx(left[name], abs=1e-5, rel=1e-5), (name, left)
+    assert one[-1]["masked_lm_loss"] < one[0]["masked_lm_loss"]
+
+
+@pytest.mark.slow
+def test_a_run_on_eight_devices_goes_on_with_the_same_bits(data, tmp_path):
+    pytest.importorskip("jax")
+    curve(data, tmp_path / "whole", "--devices", DEVICES)
+    curve(data, tmp_path / "cut", "--devices", DEVICES)
+    first = tmp_path / "cut" / "training" / "checkpoints"
+    weights = [tmp_path / name / "model" / "model.safetensors" for name in ("whole", "cut")]
+    assert sorted(path.name for path in first.iterdir())[0] == "0000008.safetensors"
+    (first / "0000012.safetensors").unlink()  # as after a kill between the two
+    weights[1].unlink()
+    weights[1].parent.rename(tmp_path / "away")
+    curve(data, tmp_path / "cut", "--devices", DEVICES)
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_a_step_is_lowered_for_other_platforms(tiny_bert, tmp_path):
+    pytest.importorskip("jax")
+    folder = tiny_bert(heads=("pooler", "masked_lm", "next_sentence"), num_hidden_layers=1)
+    command = [sys.executable, lower_pretraining.__file__, str(folder), str(tmp_path / "step")]
+    subprocess.run(command, check=True, timeout=300, env=JAX)
+    platforms, sizes, program = (tmp_path / "step").read_text().split("\n", 2)
+    assert platforms == "('tpu', 'cuda')"
+    assert all(isinstance(size, int) for size in json.loads(sizes))
+    assert "tensor<?" not in program
+    assert "x?x" not in program
+    assert re.findall(r"custom_call @([\w.]+)", program) == [], "the host would be called"
+    assert "stablehlo.optimization_barrier" in program, "no layer is computed again"
+    assert "bf16" in program
+
+
+def test_rows_are_filled_up_for_every_device():
+    found = even_rows({"a": np.ones((5, 2), np.int32), "b": np.ones(5, np.float32)}, 4)
+    assert {name: array.shape for name, array in found.items()} == {"a": (8, 2), "b": (8,)}
+    assert (found["a"].sum(), found["b"].sum(), found["b"].dtype) == (10, 5, np.float32)
+
+
+def test_devices_under_tensorflow_are_refused():
+    with pytest.raises(ConfigError, match=r"devices=2 needs the back end jax, got tensorflow"):
+        use_devices(2)
