@@ -92,6 +92,49 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(make_model, tmp_path, opt
     assert np.array_equal(weights(whole), weights(cut))
 
 
+def test_float16_halves_its_scale_and_takes_it_up_after_a_kill(make_model, tmp_path, monkeypatch):
+    from safetensors.numpy import load_file
+
+    from bertfeat_tools.training.loop import train
+
+    monkeypatch.setattr("bertfeat_tools.training.optimizers.INITIAL_SCALE", 2.0**24)
+    settings = TrainSettings(
+        steps=12, warmup=0, learning_rate=1e-3, save_every=2, log_every=1, precision="float16",
+    )  # fmt: skip
+    whole, before, seen = make_model(precision="float16"), None, []
+    before = weights(whole)
+    train(whole, BATCHES, settings, tmp_path / "whole",
+          progress=lambda *_: seen.append(np.array_equal(weights(whole), before)))  # fmt: skip
+    assert seen[0], "gradients that overflow have changed the weights"
+    assert not seen[-1], "no update was made"
+    with pytest.raises(Killed):
+        train(make_model(precision="float16"), BATCHES, settings, tmp_path / "cut",
+              progress=killed_after(5))  # fmt: skip
+    cut = make_model(precision="float16")
+    train(cut, BATCHES, settings, tmp_path / "cut")
+    assert np.array_equal(weights(whole), weights(cut))
+    last = [tmp_path / name / "checkpoints" / "0000012.safetensors" for name in ("whole", "cut")]
+    scales = [
+        value for path in last for key, value in load_file(path).items() if "dynamic_scale" in key
+    ]
+    assert scales[0] == scales[1] < 2.0**24
+
+
+def test_losses_in_float16_are_those_in_float32(make_model, tmp_path):
+    from bertfeat_tools.training.loop import train
+
+    losses = {}
+    for precision in ("float32", "float16"):
+        found = losses[precision] = []
+        train(
+            make_model(precision=precision, dropout=0.0), BATCHES,
+            TrainSettings(steps=8, learning_rate=1e-3, precision=precision), tmp_path / precision,
+            progress=lambda step, steps, values, found=found: found.append(values["loss"]),
+        )  # fmt: skip
+    np.testing.assert_allclose(losses["float16"], losses["float32"], atol=5e-3)
+    assert losses["float16"] != losses["float32"]
+
+
 def test_curves_have_each_step_once_after_a_kill(make_model, tmp_path):
     from bertfeat_tools.training.loop import train
 

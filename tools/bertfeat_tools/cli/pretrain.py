@@ -10,6 +10,7 @@ import click
 
 from bertfeat_tools.cli.options import CONTEXT, dashes, with_options
 from bertfeat_tools.cli.steps import step_bar
+from bertfeat_tools.training.settings import PRECISIONS
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -166,7 +167,7 @@ def data(corpus: tuple[Path, ...], output: Path, field: str, **o: Any) -> None:
                  help="Updates of warm-up; below 1 a part of all."),
     click.option("--weight-decay", type=click.FloatRange(0), default=0.01, help="Of kernels."),
     click.option("--accumulation", type=click.IntRange(1), default=1, help="Batches of an update."),
-    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
+    click.option("--precision", type=click.Choice(PRECISIONS), default="float32",
                  help="Weights stay float32."),
     click.option("--gradient-checkpointing", is_flag=True,
                  help="Compute layers again for the gradient: less memory, more time."),

@@ -15,7 +15,7 @@ from bertfeat.tokenization import Tokenizer
 if TYPE_CHECKING:
     from bertfeat.encoder.bert import Bert
 
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def start(seed: int, *, device: str = "auto", threads: int | None = None) -> None:
@@ -59,7 +59,7 @@ def make_bert(
         model: the folder as read.
         heads: names out of ``bertfeat.encoder.names.HEADS``.
         num_labels: outputs of the ``classifier`` head; one of another size is made anew.
-        precision: ``float32`` or ``bfloat16``; weights are float32 in both.
+        precision: ``float32``, ``bfloat16`` or ``float16``; weights are float32 in each.
         dropout: of hidden states and attention; None = as the configuration says.
     """
     from bertfeat.encoder.bert import Bert

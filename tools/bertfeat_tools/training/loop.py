@@ -109,7 +109,9 @@ class Run:
             for layer in self.model.bert.encoder_layers:
                 layer.recompute = True
         jit = bool(gpu_names()) or keras.backend.backend() == "jax"  # op by op it would crawl
-        self.model.compile(optimizer=optimizer(self.settings), jit_compile=jit)
+        self.model.compile(
+            optimizer=optimizer(self.settings), jit_compile=jit, auto_scale_loss=False
+        )
         self.model.optimizer.build(self.model.trainable_variables)
 
     @property
@@ -186,14 +188,15 @@ class Run:
 
 def optimizer(settings: TrainSettings) -> Any:
     """Return the optimizer that settings describe."""
-    from bertfeat_tools.training.optimizers import OPTIMIZERS, Schedule
+    from bertfeat_tools.training.optimizers import OPTIMIZERS, ScaledLoss, Schedule
 
     kind, constants = OPTIMIZERS[settings.optimizer]
     rate = Schedule(
         settings.learning_rate, settings.steps, settings.warmup_steps, settings.schedule,
         settings.accumulation, google=settings.optimizer == "google",
     )  # fmt: skip
-    return kind(
+    made = kind(
         rate, weight_decay=settings.weight_decay, clip=settings.clip,
         accumulation=settings.accumulation, rates=settings.rates, **constants,
     )  # fmt: skip
+    return ScaledLoss(made) if settings.precision == "float16" else made

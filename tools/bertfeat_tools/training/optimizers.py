@@ -13,6 +13,8 @@ from keras import ops
 
 Tensor = Any
 Rates = Callable[[str], float]
+INITIAL_SCALE = 2.0**15
+"""Of a loss in float16, halved until gradients are finite (Micikevicius et al. 2018)."""
 UNDECAYED = ("bias", "gamma", "beta")
 """Last parts of the paths of weights that do not decay."""
 
@@ -139,6 +141,20 @@ def whole(gradient: Tensor) -> Tensor:
 
         return tf.convert_to_tensor(gradient)
     return gradient
+
+
+class ScaledLoss(keras.optimizers.LossScaleOptimizer):
+    """Scales the loss so that gradients in float16 neither vanish nor overflow.
+
+    The scale is doubled after 2000 updates, halved instead of an update that overflows.
+    """
+
+    def __init__(self, inner_optimizer: AdamW) -> None:
+        super().__init__(inner_optimizer, initial_scale=INITIAL_SCALE)
+
+    def apply(self, grads: Sequence[Tensor], trainable_variables: Any = None) -> None:
+        """Update the variables; gradients of looked-up tables are made whole first."""
+        super().apply([g if g is None else whole(g) for g in grads], trainable_variables)
 
 
 class Lamb(AdamW):

@@ -8,7 +8,7 @@ from bertfeat.errors import ConfigError
 
 SCHEDULES = ("linear", "constant", "cosine")
 OPTIMIZER_NAMES = ("google", "adamw", "lamb")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,8 @@ class TrainSettings:
         weight_decay: of all weights but biases and normalizations.
         clip: largest global norm of a gradient; 0 = any.
         accumulation: batches that make one update.
-        precision: ``float32`` or ``bfloat16`` (weights stay float32).
+        precision: ``float32``, ``bfloat16`` or ``float16``; weights stay float32.  In float16 the
+            loss is scaled, and an update whose gradients overflow is left out.
         gradient_checkpointing: compute the encoder's layers again for the gradient, so that only
             the hidden states between them are kept.
         seed: of the dropout and of fresh weights.

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from bertfeat.engine.backend import gpu_names
+from bertfeat.errors import ConfigError
 from bertfeat_tools.training.batches import Batch
 from bertfeat_tools.training.model import TrainingModel
 
@@ -19,9 +20,18 @@ Step = Callable[[Batch], Mapping[str, Any]]
 
 
 def make_step(model: TrainingModel, batch: Batch) -> Step:
-    """Return what does one step of a compiled model on a batch like `batch`."""
+    """Return what does one step of a compiled model on a batch like `batch`.
+
+    Raises:
+        ConfigError: the model's own step knows no scaled loss, and the precision is float16.
+    """
     own = model.own_step(batch)
     if own is not None:
+        if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+            raise ConfigError(
+                "precision float16 scales the loss, which batches in chunks do not; choose "
+                "bfloat16, or train without chunks"
+            )
         return own
     if keras.backend.backend() != "tensorflow":
         return lambda values: model.train_on_batch(values, return_dict=True)
