@@ -11,9 +11,9 @@ from typing import Any
 
 from bertfeat_client.errors import InternalError, ServerError
 from bertfeat_server.config import ServerConfig
-from bertfeat_server.fleet import LOADED, LOADING, UNLOADED
 from bertfeat_server.ledger import Ledger
 from bertfeat_server.roster import Roster, Worker
+from bertfeat_server.served import LOADED, LOADING, UNLOADED
 
 Refuse = Callable[[Iterable[int], ServerError], None]
 

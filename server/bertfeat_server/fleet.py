@@ -7,59 +7,31 @@ waits for the old ones any more.
 """
 
 import itertools
+import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from bertfeat_server.config import ServerConfig
+from bertfeat_server.served import (
+    DONE,
+    FAILED,
+    LOADED,
+    LOADING,
+    RUNNING,
+    UNLOADED,
+    Change,
+    Model,
+)  # fmt: skip
 from bertfeat_server.slots import Slot
 
-LOADED, LOADING, UNLOADED = "loaded", "loading", "unloaded"
-RUNNING, DONE, FAILED = "running", "done", "failed"
+logger = logging.getLogger(__name__)
 LOAD_S = 900.0
 """A model that is not ready after so long has failed."""
 ASKED = ("change", "wanted", "retired")
 """Events that the broker has for a fleet."""
 REMEMBERED = 32
 """Changes whose outcomes are told."""
-
-
-@dataclass
-class Model:
-    """One name that callers use.
-
-    Attributes:
-        name: the name.
-        source: folder, or the name to resolve.
-        task: whether it is a trained head.
-        label: what its workers go by.
-        state: whether it has workers; one that is loading gets them for waiting requests.
-    """
-
-    name: str
-    source: str
-    task: bool
-    label: str
-    state: str = LOADED
-
-
-@dataclass
-class Change:
-    """What was asked for by a command, and what became of it.
-
-    Attributes:
-        op: ``load``, ``swap`` or ``unload``.
-        model: as it is to be.
-        until: when it has failed.
-        state: running, done or failed.
-        reason: why it failed.
-    """
-
-    op: str
-    model: Model
-    until: float
-    state: str = RUNNING
-    reason: str = ""
 
 
 class Fleet:
@@ -96,7 +68,7 @@ class Fleet:
         return {
             "models": [asdict(model) for model in self._models.values()],
             "coming": [change.model.label for change in self._running()],
-            "infos": dict(self._infos),
+            "infos": {label: self._infos[label] for label in self._labels() & self._infos.keys()},
             "changes": {
                 id: {"op": change.op, "name": change.model.name, "state": change.state,
                      "reason": change.reason}
@@ -109,7 +81,7 @@ class Fleet:
         if event["event"] == "change":
             self.change(event, now)
         elif event["event"] == "wanted":
-            self.wanted(event["name"])
+            self.wanted(event["name"], now)
         else:
             self.retired(event["label"], now)
 
@@ -127,8 +99,8 @@ class Fleet:
         if old and again and asked["op"] == "load":
             model = old
         else:
-            model = Model(name, source, task, self._new_label(name))
-        change = Change(str(asked["op"]), model, now + LOAD_S)
+            model = Model(name, source, task, self._new_label(name), until=now + LOAD_S)
+        change = Change(str(asked["op"]), model)
         change.reason = self._wrong(change, old)
         self._changes[str(asked["id"])] = change
         while len(self._changes) > REMEMBERED:
@@ -141,15 +113,15 @@ class Fleet:
             del self._models[name]
             self._rewrite()
         elif model is old:
-            self.wanted(name)
+            self.wanted(name, now)
         else:
             self._place(model, checked=True)
 
-    def wanted(self, name: str) -> None:
+    def wanted(self, name: str, now: float) -> None:
         """Load a model that somebody asks for."""
         model = self._models.get(name)
         if model is not None and model.state == UNLOADED:
-            model.state, self.changed = LOADING, True
+            model.state, model.until, self.changed = LOADING, now + LOAD_S, True
             self._place(model, checked=False)
 
     def ready(self, slot: Slot, info: Mapping[str, Any]) -> None:
@@ -171,16 +143,15 @@ class Fleet:
         label = slot.settings["label"]
         if slot.leaving:
             self.slots.remove(slot)
-            return False
-        loading = [m for m in self._models.values() if m.label == label and m.state == LOADING]
-        changes = [change for change in self._running() if change.model.label == label]
-        for model in loading:
-            model.state, self.failed[label] = UNLOADED, reason
-        for change in changes:
-            change.state, change.reason = FAILED, reason
-        if loading or changes:
-            self._drop(label, now)
-        return not loading and not changes
+        elif label in self._coming():
+            self._fail(label, reason, now)
+        elif slot.reason and label not in self._labels():  # the source of an old one is gone
+            self.slots.remove(slot)
+            if not self._of(label):
+                self.failed[label], self.changed = reason, True
+        else:
+            return True
+        return False
 
     def retired(self, label: str, now: float) -> None:
         """Send home the workers of a label that nobody waits for."""
@@ -191,11 +162,9 @@ class Fleet:
 
     def tick(self, now: float) -> None:
         """Give up what has not come in time."""
-        for change in self._running():
-            if now > change.until:
-                change.state = FAILED
-                change.reason = f"it was not ready after {LOAD_S:.0f} s"
-                self._drop(change.model.label, now)
+        for label, until in self._coming().items():
+            if now > until:
+                self._fail(label, f"it was not ready after {LOAD_S:.0f} s", now)
         for slot in self.slots:
             if slot.leaving and slot.child is not None and now > slot.due:
                 slot.child.kill()
@@ -215,15 +184,37 @@ class Fleet:
             return f"{name!r} answers whoever names no model; swap it instead"
         return ""
 
+    def _fail(self, label: str, reason: str, now: float) -> None:
+        """Give up a model that cannot be loaded, and those who wait for it."""
+        logger.error("%s is not loaded: %s", label, reason)
+        self.failed[label] = reason
+        for model in self._models.values():
+            if model.label == label:
+                model.state = UNLOADED
+        for change in self._running():
+            if change.model.label == label:
+                change.state, change.reason = FAILED, reason
+        self._drop(label, now)
+
+    def _labels(self) -> set[str]:
+        """Return the labels of what is served, loaded or not."""
+        return {model.label for model in self._models.values()}
+
+    def _coming(self) -> dict[str, float]:
+        """Return the labels of what is being loaded, each with the time that it has."""
+        loading = [model for model in self._models.values() if model.state == LOADING]
+        changes = [change.model for change in self._running()]
+        return {model.label: model.until for model in (*loading, *changes)}
+
     def _running(self) -> list[Change]:
         return [change for change in self._changes.values() if change.state == RUNNING]
 
     def _of(self, label: str) -> list[Slot]:
-        return [slot for slot in self.slots if slot.settings["label"] == label]
+        found = [slot for slot in self.slots if slot.settings["label"] == label]
+        return [slot for slot in found if not slot.leaving]
 
     def _new_label(self, name: str) -> str:
-        taken = {slot.settings["label"] for slot in self.slots}
-        taken |= {model.label for model in self._models.values()} | set(self._infos)
+        taken = {slot.settings["label"] for slot in self.slots} | self._labels() | set(self._infos)
         numbered = (f"{name}@{number}" for number in itertools.count(2))
         return next(label for label in itertools.chain([name], numbered) if label not in taken)
 

@@ -171,7 +171,7 @@ class Supervisor:
         gone = {
             "command": "gone", "role": slot.role, "identity": slot.child.identity, "reason": how,
         }  # fmt: skip
-        if slot is not self._broker and self._broker.child is not None:
+        if slot is not self._broker and not slot.leaving and self._broker.child is not None:
             self._broker.child.tell(gone)
         slot.child.release()
         slot.child, slot.ready = None, False

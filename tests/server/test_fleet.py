@@ -120,6 +120,7 @@ def test_workers_that_nobody_waits_for_end_and_are_killed_if_they_do_not(fleet):
     fleet.tick(60.0)
     assert hangs.child.killed
     assert places(fleet, "a") == [hangs]
+    assert fleet.told()["infos"].keys() == {"a@2", "b"}
     assert states(fleet)["a"] == ("a@2", "loaded")
 
 
@@ -137,6 +138,29 @@ def test_a_swap_that_fails_leaves_the_model_as_it_was(fleet, how):
     assert states(fleet)["a"] == ("a", "loaded")
     assert fleet.config.models["a"] == "/a"
     assert ask(fleet, "swap", "a", "/newer", id="2") == ("running", ""), "and it can be tried again"
+
+
+def test_what_waits_for_a_model_that_does_not_come_is_told(fleet):
+    fleet.obey({"event": "retired", "label": "b"}, 0.0)
+    fleet.obey({"event": "wanted", "name": "b"}, 1.0)
+    fleet.tick(LOAD_S)
+    assert states(fleet)["b"] == ("b", "loading")
+    fleet.tick(LOAD_S + 2)
+    assert states(fleet)["b"] == ("b", "unloaded")
+    assert fleet.failed == {"b": "it was not ready after 900 s"}
+
+
+def test_the_workers_before_a_swap_come_back_unless_their_model_is_gone(fleet):
+    ask(fleet, "swap", "a", "/new")
+    filled(fleet)
+    first, second = places(fleet, "a")
+    assert end(fleet, first)
+    first.reason = second.reason = "the folder is gone"
+    assert not end(fleet, first, first.reason)
+    assert not fleet.failed, "the other one answers"
+    assert not end(fleet, second, second.reason)
+    assert fleet.failed == {"a": "the folder is gone"}
+    assert states(fleet)["a"] == ("a@2", "loaded")
 
 
 def test_one_more_model_is_served_when_it_is_ready_and_not_before(fleet):
