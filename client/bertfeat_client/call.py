@@ -8,6 +8,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Mapping,
+    Sequence,
 )
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -123,6 +124,8 @@ class Call:
     async def gather(self, ask: Ask, texts: Any) -> Replies:
         """Send texts in as many requests as it takes and return all replies.
 
+        If the server changes its model meanwhile, all are sent once more to the new one.
+
         Warns:
             TruncationWarning: texts were cut.
 
@@ -134,9 +137,9 @@ class Call:
         limits = ask.limits(await self.info())
         rows = read_rows(items, limits, is_single=is_single)
         chunks = list(rows.chunks(limits)) if rows.items or ask.may_probe else []
-        messages = _each(ask.message(chunk) for chunk in chunks)
-        async with aclosing(self._replies(messages, ask.in_flight)) as replies:
-            found = Replies(rows, chunks, [reply async for reply in replies])
+        found = Replies(rows, chunks, await self._answers(ask, chunks))
+        if found.is_mixed:
+            found = Replies(rows, chunks, await self._answers(ask, chunks))
         Truncation.tell(found.truncated())
         return found
 
@@ -161,6 +164,11 @@ class Call:
             async for reply in replies:
                 first, rows, chunk = sent.popleft()
                 yield first, Replies(rows, [chunk], [reply], first)
+
+    async def _answers(self, ask: Ask, chunks: Sequence[Rows]) -> list[Message]:
+        messages = _each(ask.message(chunk) for chunk in chunks)
+        async with aclosing(self._replies(messages, ask.in_flight)) as replies:
+            return [reply async for reply in replies]
 
     async def _replies(
         self,

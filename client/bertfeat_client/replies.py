@@ -45,6 +45,11 @@ class Replies:
             errors |= _row_errors(chunk, reply, first)
         self.errors = dict(sorted(errors.items()))
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the replies are of different models."""
+        return len({tuple(_origin(reply).items()) for _, reply in self._parts}) > 1
+
     def checked(self, result: T) -> T:
         """Return a result of these replies.
 
@@ -62,7 +67,7 @@ class Replies:
             InternalError: the replies are of different models.
         """
         origins = [_origin(reply) for _, reply in self._parts]
-        if any(origin != origins[0] for origin in origins):
+        if self.is_mixed:
             raise InternalError(
                 f"the server changed its model during the call: {origins[0]} became {origins[-1]}; "
                 "the vectors do not belong together: call again"

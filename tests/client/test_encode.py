@@ -281,6 +281,22 @@ def test_vectors_of_two_models_are_never_mixed(client, fake):
         client.encode(TEXTS)
 
 
+def test_a_call_that_meets_two_models_is_sent_once_more_to_the_new_one(client, fake):
+    def change(request):
+        if not request.items or request.header["op"] != "encode":
+            return None
+        reply = fake._encode(request)
+        after = any("text number 8" in one.items for one in fake.requests if one.items)
+        reply.header["info"] = reply.header["info"] | {"model_hash": "def" if after else "abc"}
+        return [reply]
+
+    fake.instead = change
+    vectors, info = client.encode(TEXTS, return_info=True)
+    assert (len(vectors), info.model_hash) == (len(TEXTS), "def")
+    sent = [text for one in fake.requests for text in one.items or ()]
+    assert sent.count(TEXTS[0]) == 2
+
+
 @pytest.mark.parametrize("flaw", ["missing", "rows", "width", "errors"])
 def test_a_reply_that_does_not_fit_the_request_is_malformed(client, fake, flaw):
     def spoil(request):
