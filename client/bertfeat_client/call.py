@@ -61,6 +61,11 @@ class Ask:
         """Whether a call without texts sends one, to learn the shape of the result."""
         return self.op in ("encode", "tokens")
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether it does no harm to ask again for what was answered."""
+        return self.op != "index_add"
+
     def limits(self, info: Mapping[str, Any]) -> Limits:
         """Return the server's limits, or narrower ones of this operation."""
         limits = Limits.of(info)
@@ -124,7 +129,8 @@ class Call:
     async def gather(self, ask: Ask, texts: Any) -> Replies:
         """Send texts in as many requests as it takes and return all replies.
 
-        If the server changes its model meanwhile, all are sent once more to the new one.
+        If the server changes its model meanwhile, all are sent once more to the new one, unless
+        that would change something twice.
 
         Warns:
             TruncationWarning: texts were cut.
@@ -138,7 +144,7 @@ class Call:
         rows = read_rows(items, limits, is_single=is_single)
         chunks = list(rows.chunks(limits)) if rows.items or ask.may_probe else []
         found = Replies(rows, chunks, await self._answers(ask, chunks))
-        if found.is_mixed:
+        if found.is_mixed and ask.may_repeat:
             found = Replies(rows, chunks, await self._answers(ask, chunks))
         Truncation.tell(found.truncated())
         return found

@@ -25,6 +25,19 @@ def only(op, answer):
     return lambda request: answer(request) if request.header["op"] == op else None
 
 
+def test_texts_are_not_added_twice_when_the_servers_workers_differ(client, fake):
+    def answer(request):
+        reply = fake._index_add(request)
+        reply.header["info"] = {"model_hash": str(len(fake.requests))}
+        return [reply]
+
+    fake.instead = only("index_add", answer)
+    texts = [f"text {number}" for number in range(12)]
+    client.index_add(texts)
+    sent = [r.items for r in fake.requests if r.header["op"] == "index_add"]
+    assert len(sent) > 1 and [text for items in sent for text in items] == texts
+
+
 def test_a_request_that_is_not_answered_ends_at_its_time_and_is_cancelled(client, fake, transport):
     fake.instead = only("encode", lambda request: [])
     with pytest.raises(ReplyTimeout, match=r"did not answer encode within 60 s"):
