@@ -12,6 +12,10 @@ from bertfeat_server.finding import Access, access
 from bertfeat_server.settings.models import name_model
 
 LOOK_S = 0.2
+LOST_S = 10.0
+"""A change that the server does not know after so long was lost with a broker that ended."""
+
+UNKNOWN = {"state": "running"}
 
 
 @click.group()
@@ -71,7 +75,10 @@ def _change(access: Access, change: str, model: str, task: bool = False) -> None
         source = str(Path(source).expanduser().resolve())
     id = uuid.uuid4().hex
     access.ask("change", id=id, change=change, model=name, source=source, task=task)
-    while (now := access.ask("models")["changes"].get(id, {})).get("state") in (None, "running"):
+    end = time.monotonic() + LOST_S
+    while (now := access.ask("models")["changes"].get(id, UNKNOWN))["state"] == "running":
+        if now is UNKNOWN and time.monotonic() > end:
+            raise ClientError(f"{change} {name}: the server knows nothing of it; ask again")
         time.sleep(LOOK_S)
     if now["state"] == "failed":
         raise ClientError(f"{change} {name}: {now['reason']}; the server goes on as it was")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from fake_encoder import vector_of
 
-from bertfeat_client import Client
+from bertfeat_client import Client, ClientError
+from bertfeat_server import models_command
 
 
 @pytest.fixture
@@ -71,6 +72,16 @@ def test_a_swap_that_fails_leaves_the_server_as_it_was(server, source, said):
     with Client(server.endpoint, timeout_s=30) as client:
         assert hash_of(client) == "0" * 64
     assert listed(server)["a"] == {"name": "a", "source": "/a", "state": "loaded", "workers": 1}
+
+
+def test_a_change_that_was_lost_with_a_broker_is_not_waited_for_for_ever(monkeypatch):
+    class Forgetful:
+        def ask(self, op, **fields):
+            return {"changes": {}}
+
+    monkeypatch.setattr(models_command, "LOST_S", 0.1)
+    with pytest.raises(ClientError, match="swap a: the server knows nothing of it; ask again"):
+        models_command._change(Forgetful(), "swap", "a=/new")
 
 
 def test_models_come_and_go_and_a_broker_that_is_replaced_knows_of_it(server, wait_for):
