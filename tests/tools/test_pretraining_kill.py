@@ -5,10 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from bertfeat_tools.cli.group import bertfeat
-from command_line import call, run_program
+from command_line import run_program
 from killed_run import kill_after
-from tiny_bert import VOCABULARY, write_tokenizer
+from small_corpus import write_examples
 
 pytestmark = pytest.mark.slow
 STEPS, KILLS = 150, 5
@@ -18,18 +17,7 @@ SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_00
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Dynamically masked examples of a small random corpus."""
-    folder = tmp_path_factory.mktemp("kill")
-    rng = np.random.default_rng(0)
-    words = [word for word in VOCABULARY if word.isalpha() and len(word) > 1]
-    documents = ["\n".join(" ".join(rng.choice(words, 8)) for _ in range(6)) for _ in range(60)]
-    (folder / "corpus.txt").write_text("\n\n".join(documents))
-    (folder / "v").mkdir()
-    write_tokenizer(folder / "v", VOCABULARY, True, 64)
-    done = call(bertfeat, "pretrain", "data", folder / "corpus.txt", "--tokenizer", folder / "v",
-                "--output", folder / "d", "--max-seq-len", 32, "--masking", "dynamic",
-                "--quiet")  # fmt: skip
-    assert done.code == 0, done.err
-    return folder / "d"
+    return write_examples(tmp_path_factory.mktemp("kill"), 60, "--masking", "dynamic")
 
 
 def arguments(data, output):

@@ -11,10 +11,9 @@ import pytest
 
 import lower_pretraining
 from bertfeat.errors import ConfigError
-from bertfeat_tools.cli.group import bertfeat
 from bertfeat_tools.training.devices import even_rows, use_devices
-from command_line import call, run_program
-from tiny_bert import VOCABULARY, write_tokenizer
+from command_line import run_program
+from small_corpus import write_examples
 
 DEVICES = 8
 JAX = os.environ | {
@@ -26,18 +25,7 @@ JAX = os.environ | {
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Examples whose number no batch size divides."""
-    folder = tmp_path_factory.mktemp("devices")
-    rng = np.random.default_rng(0)
-    words = [word for word in VOCABULARY if word.isalpha() and len(word) > 1]
-    documents = ["\n".join(" ".join(rng.choice(words, 8)) for _ in range(6)) for _ in range(11)]
-    (folder / "corpus.txt").write_text("\n\n".join(documents))
-    (folder / "v").mkdir()
-    write_tokenizer(folder / "v", VOCABULARY, True, 64)
-    done = call(bertfeat, "pretrain", "data", folder / "corpus.txt", "--tokenizer", folder / "v",
-                "--output", folder / "d", "--max-seq-len", 32, "--held-out-every", 4,
-                "--quiet")  # fmt: skip
-    assert done.code == 0, done.err
-    return folder / "d"
+    return write_examples(tmp_path_factory.mktemp("devices"), 11, "--held-out-every", 4)
 
 
 def curve(data, output, *options, steps=12):
