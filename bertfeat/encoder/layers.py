@@ -233,6 +233,10 @@ class TransformerLayer(keras.layers.Layer):
         self, hidden: Tensor, bias: Tensor, record: Record = unrecorded, training: bool = False
     ) -> Tensor:
         attended = self.attention(hidden, bias, record=record, training=training)
+        return self.feed_forward(attended, training)
+
+    def feed_forward(self, attended: Tensor, training: bool = False) -> Tensor:
+        """Do what follows the attention: the feed-forward network, (B·S, H) to (B·S, H)."""
         widened = self.activation(self.intermediate(attended))  # (B·S, I)
         narrowed = self.dropout(self.output_dense(widened), training=training)
         return self.layer_norm(attended + narrowed)

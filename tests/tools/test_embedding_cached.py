@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bertfeat_tools.cli.group import bertfeat
+from bertfeat_tools.embedding.deletion import damaged
 from bertfeat_tools.embedding.rows import Columns, read_columns
 from bertfeat_tools.embedding.train import EmbedOptions, collated, loss_of, train_embedding
 from bertfeat_tools.training.encoder import make_bert, open_folder, start
@@ -24,9 +25,12 @@ def prepared(folder, loss, dropout):
     start(3)
     source, tokenizer = open_folder(folder)
     bert = make_bert(source, dropout=dropout)
-    compare = loss_of(EmbedOptions(loss=loss), source.config.hidden_size, 3)
-    model = SentenceModel(bert, "mean", normalize=False, loss=compare, columns=2, chunk=3)
+    compare = loss_of(EmbedOptions(loss=loss), bert, 3, source.tensors, tokenizer.pad_id)
+    alone = loss == "denoising"
+    model = SentenceModel(bert, "mean", normalize=False, loss=compare, columns=2 - alone, chunk=3)
     columns = [tokenized(texts, tokenizer, 32) for texts in (ANCHORS, POSITIVES)]
+    if alone:
+        return model, damaged(columns[0] + columns[1], tokenizer.pad_id, 0, np.arange(10))
     return model, collated(columns, np.array(LABELS, np.float32), tokenizer.pad_id, np.arange(5))
 
 
@@ -51,7 +55,7 @@ def at_once(model, batch, chunk):
 
 @pytest.mark.parametrize(
     ("loss", "dropout", "chunk"),
-    [("ranking", 0.0, 10), ("ranking", 0.3, 3), pytest.param("softmax", 0.3, 3)],
+    [("ranking", 0.0, 10), ("ranking", 0.3, 3), ("softmax", 0.3, 3), ("denoising", 0.3, 3)],
 )
 def test_gradients_in_chunks_equal_those_of_one_reading(tiny_bert, loss, dropout, chunk):
     model, batch = prepared(tiny_bert(num_hidden_layers=1), loss, dropout)

@@ -72,8 +72,8 @@ class CachedStep:
         for chunk in chunks:
             states.append([seed.numpy() for seed in self.seeds])
             vectors.append(self.encode(chunk))
-        after = [seed.numpy() for seed in self.seeds]
         loss, slopes, total = self.compare(tf.concat(vectors, 0), tf.constant(targets))
+        after = [seed.numpy() for seed in self.seeds]
         for at, chunk, state in zip(starts, chunks, states, strict=True):
             self._rewind(state)
             found = self.carry(chunk, slopes[at : at + self.size])

@@ -18,10 +18,12 @@ COLUMNS = {"ranking": "anchor,positive[,negative …]", "symmetric-ranking": "an
            "cosent": "text,text,score", "cosine": "text,text,score",
            "triplet": "anchor,positive,negative", "contrastive": "text,text,label",
            "softmax": "text,text,class", "mse": "text[,text …] and a teacher",
-           "margin-mse": "anchor,positive,negative, and a margin or a teacher"}  # fmt: skip
+           "margin-mse": "anchor,positive,negative, and a margin or a teacher",
+           "denoising": "text[,text …]"}  # fmt: skip
 SCORED = ("cosent", "cosine", "contrastive", "margin-mse")
 """Losses whose last column is a number, unless a teacher gives it."""
-TEXTS = {"ranking": 1, "symmetric-ranking": 1, "mse": 1, "triplet": 3, "margin-mse": 3}
+TEXTS = {"ranking": 1, "symmetric-ranking": 1, "mse": 1, "denoising": 1, "triplet": 3,
+         "margin-mse": 3}  # fmt: skip
 """Columns of text that a loss needs, where it is not two."""
 
 
@@ -112,5 +114,8 @@ def read_columns(
     if scored:
         lines = [row.line for row in rows]
         scores = (as_scores(values.pop(), lines) / max_score).astype(np.float32)
+    if loss == "denoising":  # texts of their own, whatever stands beside them
+        values = [[text for column in values for text in column]]
+        return Columns(values, np.zeros(len(values[0]), np.float32))
     alone = len(values) == 1 and loss != "mse"
     return Columns(values * 2 if alone else values, scores)

@@ -1,6 +1,6 @@
 """Train sentence vectors, and write a sentence-transformers folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from bertfeat.checkpoints import ModelFolder, SentenceModules, model_hash
 from bertfeat.errors import InputError
 from bertfeat.tokenization import Encoding, Tokenizer
+from bertfeat_tools.embedding.deletion import damaged
 from bertfeat_tools.embedding.distillation import check_teacher, taught, with_layers
 from bertfeat_tools.embedding.rows import Columns, DistinctBatches
 from bertfeat_tools.scoring.lines import score_similarities
@@ -21,6 +22,7 @@ from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
     from bertfeat.api import Encoder
+    from bertfeat.encoder.bert import Bert
     from bertfeat_tools.embedding.losses import Loss
     from bertfeat_tools.embedding.model import SentenceModel
 
@@ -33,7 +35,7 @@ class EmbedOptions(Recipe):
 
     Attributes:
         model: what training starts from.
-        loss: a name out of ``bertfeat_tools.embedding.losses.LOSSES``.
+        loss: a name out of ``bertfeat_tools.embedding.rows.COLUMNS``.
         pooling: of a folder that does not say: ``mean``, ``cls`` or ``max``.
         matryoshka: also train the first so many dimensions, each.
         max_score: the scores of the files are divided by it.
@@ -103,13 +105,12 @@ def train_embedding(
                      precision=options.precision)  # fmt: skip
     model = SentenceModel(
         bert, sentence.pooling[0], normalize=sentence.normalize,
-        loss=loss_of(options, source.config.hidden_size, len(train.classes)),
+        loss=loss_of(options, bert, len(train.classes), source.tensors, tokenizer.pad_id),
         columns=len(train.texts), chunk=options.chunk,
     )  # fmt: skip
     limit = sentence.max_seq_length or options.max_seq_len
     encodings = [tokenized(column, tokenizer, limit) for column in train.texts]
-    collate = partial(collated, encodings, train.scores, tokenizer.pad_id)
-    batches = batches_of(options, train, collate)
+    batches = batches_of(options, train, encodings, tokenizer.pad_id)
     judge = Judge(dev, tokenizer, limit) if dev else None
     result = run(
         model, batches, options.settings(batches.steps_per_epoch), folder / RUN, evaluate=judge,
@@ -128,21 +129,35 @@ def load_teacher(options: EmbedOptions) -> "Encoder":
     return Encoder.load(str(options.teacher), precision="float32")
 
 
-def loss_of(options: EmbedOptions, size: int, classes: int) -> "Loss":
-    """Return the loss of vectors of a size; start Keras before.
+def loss_of(
+    options: EmbedOptions, bert: "Bert", classes: int, tensors: Mapping[str, np.ndarray],
+    pad_id: int,
+) -> "Loss":  # fmt: skip
+    """Return the loss of an encoder's vectors; start Keras before.
+
+    Args:
+        options: name the loss.
+        bert: the encoder.
+        classes: their number, for ``softmax``.
+        tensors: of the folder that the encoder came from, for ``denoising``.
+        pad_id: of tokens that are none.
 
     Raises:
         InputError: the loss is of whole vectors, which are also to be cut.
     """
+    from bertfeat_tools.embedding.denoising import Denoising
     from bertfeat_tools.embedding.losses import LOSSES, Softmax, matryoshka
 
-    if options.matryoshka and options.loss in ("softmax", "mse"):
+    size = bert.config.hidden_size
+    if options.matryoshka and options.loss in ("softmax", "mse", "denoising"):
         raise InputError(
             f"the loss {options.loss} is of whole vectors, got matryoshka {options.matryoshka}; "
             "choose another loss or no shorter vectors"
         )
     if options.loss == "softmax":
         return Softmax(classes, size)
+    if options.loss == "denoising":
+        return Denoising(bert, tensors, pad_id)
     loss = LOSSES[options.loss]
     return matryoshka(loss, (size, *options.matryoshka)) if options.matryoshka else loss
 
@@ -166,13 +181,26 @@ def modules_of(source: ModelFolder, options: EmbedOptions) -> SentenceModules:
     return replace(own, max_seq_length=limit)
 
 
-def batches_of(options: EmbedOptions, train: Columns, collate: Any) -> ShuffledBatches:
-    """Return batches, without equal texts where others of the batch are negatives."""
+def batches_of(
+    options: EmbedOptions, train: Columns, encodings: Sequence[Sequence[Encoding]], pad_id: int
+) -> ShuffledBatches:
+    """Return batches: of texts of like length where many are read that do not see each other.
+
+    No two texts are equal where others of the batch are negatives.
+    """
+    collate = (
+        partial(damaged, encodings[0], pad_id, options.seed)
+        if options.loss == "denoising"
+        else partial(collated, encodings, train.scores, pad_id)
+    )
     count = len(train.texts[0])
-    if "ranking" not in options.loss:
-        return ShuffledBatches(count, options.batch_size, options.seed, collate)
-    texts = tuple(tuple(column) for column in train.texts)
-    return DistinctBatches(count, options.batch_size, options.seed, collate, texts=texts)
+    if "ranking" in options.loss:
+        texts = tuple(tuple(column) for column in train.texts)
+        return DistinctBatches(count, options.batch_size, options.seed, collate, texts=texts)
+    lengths = None
+    if options.loss in ("mse", "margin-mse", "denoising"):
+        lengths = np.max([[len(text) for text in column] for column in encodings], axis=0)
+    return ShuffledBatches(count, options.batch_size, options.seed, collate, lengths)
 
 
 def collated(
