@@ -2,13 +2,13 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from bertfeat_client.errors import ServerError, to_wire
 from bertfeat_client.protocol import Message
-from bertfeat_server.jobs import Batch, Job, Key, Part
+from bertfeat_server.jobs import Batch, Job, Key, Part, identity
 from bertfeat_server.replies import Piece, Reply, error_reply
 from bertfeat_server.request_log import log_request
 from bertfeat_server.requests import Request
@@ -42,17 +42,17 @@ class Entry:
         return {name: round(1000 * seconds, 3) for name, seconds in spans.items()}
 
 
-def distinct(items: list[Any]) -> tuple[list[Any], list[int] | None]:
-    """Return each item once, and for every item its place among these; None if all differ."""
+def distinct(items: list[Any]) -> tuple[list[Any], list[int] | None, dict[Hashable, int]]:
+    """Return each item once, where among these every item is (None if all differ), and an index."""
     unique: list[Any] = []
-    first: dict[Any, int] = {}
+    first: dict[Hashable, int] = {}
     places = []
     for item in items:
-        place = first.setdefault(item if isinstance(item, str) else (repr(item),), len(unique))
+        place = first.setdefault(identity(item), len(unique))
         if place == len(unique):
             unique.append(item)
         places.append(place)
-    return unique, places if len(unique) < len(items) else None
+    return unique, places if len(unique) < len(items) else None, first
 
 
 class Ledger:
@@ -96,15 +96,12 @@ class Ledger:
         span = self._traces.begin(request) if self._traces else None
         self._entries[ticket] = Entry(caller, request, reply, deadline, now, span=span)
         self._tickets[caller, request.id] = ticket
+        items = request.items or ()
+        text = identity(items[0]) if len(items) == 1 and not request.whole else None
         return Job(
-            ticket,
-            Flow(share, request.priority),
-            request.key,
-            request.costs,
-            deadline,
-            request.whole,
-            request.retry,
-        )
+            ticket, Flow(share, request.priority), request.key, request.costs, deadline,
+            request.whole, request.retry, text,
+        )  # fmt: skip
 
     def message(self, batch: Batch, now: float) -> Message:
         """Return what a worker is sent for a batch: all its parts have the same options."""
@@ -124,7 +121,8 @@ class Ledger:
         for part, entry in zip(batch.parts, entries, strict=True):
             items += (entry.request.items or [])[part.start : part.stop]
         if not request.whole:
-            items, batch.places = distinct(items)
+            items, batch.places, texts = distinct(items)
+            batch.texts = texts if batch.is_open else {}
         return Message(header, items)
 
     def entry(self, part: Part) -> Entry:

@@ -1,9 +1,10 @@
 """Which rows of which requests a worker computes next: pure state, time is an argument.
 
-It knows no sockets, no texts and no clock.  Rows of many requests with one key travel together
-within a token budget; callers share the tokens by their priorities; what nobody waits for any more
-is never taken.  A batch that was lost with its worker is tried once more as it was, then each of
-its rows alone; only a row that was alone at two losses is refused.
+It knows no sockets, no clock, and of texts only which are equal.  Rows of many requests with one
+key travel together within a token budget; callers share the tokens by their priorities; what nobody
+waits for any more is never taken, and what a worker has already is waited for.  A batch that was
+lost with its worker is tried once more as it was, then each of its rows alone; only a row that was
+alone at two losses is refused.
 """
 
 import heapq
@@ -56,7 +57,7 @@ class Scheduler:
         self.max_wait_s = max_wait_s
 
     def add(self, job: Job, now: float, bounded: bool = True) -> None:
-        """Queue a job.
+        """Queue a job, or let it wait for a batch that computes the same already.
 
         Args:
             job: what to compute.
@@ -66,6 +67,8 @@ class Scheduler:
         Raises:
             Overloaded: the queue is full; the error says when to come back.
         """
+        if self._join(job):
+            return
         full = self.queued_tokens + job.waiting > self.max_queue_tokens
         if bounded and full and self.queued_tokens:
             raise Overloaded(
@@ -80,6 +83,16 @@ class Scheduler:
         if lane is None:
             lane = self._lanes[job.key, job.whole] = Lane(now, self._shares)
         lane.add(job)
+
+    def _join(self, job: Job) -> bool:
+        """Let a job of one row have that of a batch that is running, if one is equal."""
+        for batch in self.in_flight.values():
+            if job.text in batch.texts and batch.key == job.key:
+                batch.join(job)
+                self.jobs[job.ticket] = job
+                self._note_deadline(job)
+                return True
+        return False
 
     def retry_after_s(self) -> float:
         """Estimate how long the waiting tokens will take."""
@@ -209,7 +222,7 @@ class Scheduler:
         self.queued_tokens -= taken
         self._lanes.move_to_end((key, whole))
         self._drop_if_empty(key, whole)
-        return Batch(next(self._numbers), key, parts, taken)
+        return Batch(next(self._numbers), key, parts, taken, is_open=not whole)
 
     def _drop_if_empty(self, key: Key, whole: bool) -> None:
         if not self._lanes[key, whole]:

@@ -1,6 +1,7 @@
 """What requests share: a text that several sent, and the server by their priorities."""
 
 import numpy as np
+import pytest
 
 from broker_stage import Stage
 
@@ -29,6 +30,47 @@ def test_a_text_that_is_refused_is_refused_to_all_who_sent_it():
     told = {m.header["id"]: m.header["row_errors"] for _, m in stage.replies}
     assert {name: list(errors) for name, errors in told.items()} == {"1": ["0"], "2": ["2"]}
     assert told["2"]["2"]["message"] == "texts[2]: is bad"
+
+
+def test_a_text_that_a_worker_has_already_is_waited_for_not_computed_again():
+    stage = Stage().hello().client(items=["bb", "a"], name="1", caller=b"c1")
+    stage.client(items=["a"], name="2", caller=b"c2").client(items=["bb"], name="3", caller=b"c3")
+    stage.client(items=["ccc"], name="4", caller=b"c4")
+    assert len(stage.batches) == 1
+    stage.serve()
+    answers = {m.header["id"]: m.arrays["vectors"][:, 0].tolist() for _, m in stage.replies}
+    assert answers == {"1": [2, 1], "2": [1], "3": [2]}
+    assert stage.batches[1][1].items == ["ccc"]
+    assert stage.dispatcher.tally.duplicates == 2
+
+
+@pytest.mark.parametrize("other", [{"options": {"layers": -2}}, {"op": "tokens"}])
+def test_a_text_in_work_for_something_else_is_no_ones_but_its_callers(other):
+    stage = Stage().hello().client(items=["a"], name="1")
+    stage.client(items=["a"], name="2", **other).serve()
+    assert [m.header["id"] for _, m in stage.replies] == ["1"]
+    assert len(stage.batches) == 2
+
+
+def test_who_joined_a_batch_is_served_when_it_is_lost_and_joins_none_that_is_tried_again():
+    stage = Stage().hello().client(items=["a"], name="1", caller=b"c1")
+    stage.client(items=["a"], name="2", caller=b"c2").lose().hello("w2")
+    assert stage.batches[1][1].items == ["a"]
+    stage.client(items=["a"], name="3", caller=b"c3").serve()
+    assert [m.header["id"] for _, m in stage.replies] == ["1", "2"]
+    stage.serve()
+    assert [m.header["id"] for _, m in stage.replies] == ["1", "2", "3"]
+
+
+def test_who_joined_a_batch_may_leave_it_or_be_late():
+    stage = Stage().hello().client(items=["a"], name="1", caller=b"c1")
+    stage.client(items=["a"], name="2", caller=b"c2")
+    stage.client(items=["a"], name="3", caller=b"c3", timeout_ms=1000)
+    stage.client("cancel", None, name="2", caller=b"c2").pump(seconds=2.0)
+    assert stage.error["code"] == "deadline_exceeded"
+    stage.serve()
+    assert [m.header["id"] for _, m in stage.replies] == ["3", "1"]
+    assert not stage.dispatcher.scheduler.jobs
 
 
 def test_equal_texts_for_the_index_stay_two():

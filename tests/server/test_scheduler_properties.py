@@ -41,6 +41,23 @@ class Traffic(RuleBasedStateMachine):
     def add(self, costs, caller, priority, key, patience):
         self._add(Job(next(self.tickets), Flow(caller, priority), key, costs, self.now + patience))
 
+    @rule(cost=st.integers(1, 3), key=st.sampled_from(KEYS[:2]), patience=st.integers(1, 30))
+    def add_one_that_others_have_too(self, cost, key, patience):
+        job = Job(
+            next(self.tickets),
+            Flow(b"a", "normal"),
+            key,
+            [cost],
+            self.now + patience,
+            text=f"of {cost} tokens",
+        )
+        self._add(job)
+        for batch in self.scheduler.in_flight.values():
+            if any(part.job is job for part in batch.parts):
+                assert job.text in batch.texts
+                assert batch.key == key
+                self.running[batch.number].append((job.ticket, 0))
+
     @rule(rows=st.integers(0, 5), retry=st.booleans(), patience=st.integers(1, 30))
     def add_whole(self, rows, retry, patience):
         deadline = self.now + patience
@@ -75,9 +92,11 @@ class Traffic(RuleBasedStateMachine):
         rows = [(p.job.ticket, row) for p in batch.parts for row in range(p.start, p.stop)]
         assert all(part.job.key == batch.key for part in batch.parts)
         assert all(part.job.ticket in self.live for part in batch.parts), "nobody waits for it"
-        assert (
-            batch.alone or sum(p.job.costs[r] for p in batch.parts for r in range(*p[1:])) <= BUDGET
-        )
+        computed = {p.job.text or (p.job.ticket, r): p.job.costs[r]
+                    for p in batch.parts for r in range(*p[1:])}  # fmt: skip
+        assert batch.alone or sum(computed.values()) <= BUDGET
+        if batch.is_open:
+            batch.texts = {p.job.text: 0 for p in batch.parts if p.job.text}
         assert len(batch.parts) == 1 or not any(part.job.whole for part in batch.parts)
         taken = {row for others in self.running.values() for row in others}
         assert not taken & set(rows), "a row is in two batches"
