@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bertfeat_tools.cli.group import bertfeat
+from bertfeat_tools.embedding.batches import collated
 from bertfeat_tools.embedding.deletion import damaged
 from bertfeat_tools.embedding.rows import Columns, read_columns
-from bertfeat_tools.embedding.train import EmbedOptions, collated, loss_of, train_embedding
+from bertfeat_tools.embedding.train import EmbedOptions, loss_of, train_embedding
 from bertfeat_tools.training.encoder import make_bert, open_folder, start
 from bertfeat_tools.training.texts import tokenized
 from command_line import call

@@ -1,15 +1,18 @@
 """Students: the layers they keep, the targets they get, and that they come near their teacher."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bertfeat import Encoder
-from bertfeat.errors import InputError
+from bertfeat.errors import InputError, NotTrainedForSimilarity
 from bertfeat_tools.cli.group import bertfeat
-from bertfeat_tools.embedding.distillation import check_teacher, narrowed, taught, with_layers
+from bertfeat_tools.embedding.distillation import check_teacher, narrowed, taught
 from bertfeat_tools.embedding.rows import Columns, read_columns
+from bertfeat_tools.embedding.students import with_hidden_size, with_layers
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
 from command_line import call
 
@@ -22,7 +25,8 @@ COLUMNS = [TEXTS[:10], TEXTS[10:20], TEXTS[20:]]
 
 @pytest.fixture(scope="module")
 def teacher(tiny_bert):
-    return tiny_bert(seed=3, num_hidden_layers=3)
+    return tiny_bert(seed=3, num_hidden_layers=3, hidden_dropout_prob=0.0,
+                     attention_probs_dropout_prob=0.0)  # fmt: skip
 
 
 def test_a_student_computes_with_the_layers_that_it_keeps(teacher):
@@ -88,15 +92,54 @@ def test_losses_of_distillation_equal_torchs():
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_student_comes_near_its_teacher(teacher, tmp_path):
-    rows = tmp_path / "pairs.tsv"
+def test_a_narrower_model_keeps_what_weighs_most(teacher):
+    source, _ = open_folder(teacher)
+    tensors = {name: tensor.copy() for name, tensor in source.tensors.items()}
+    hidden, inner = np.array([0, 3, 4, 5, 9, 11, 12, 15]), np.arange(1, 32, 2)
+    for layer in range(3):
+        for part in ("attention/query", "attention/key", "attention/value", "intermediate"):
+            tensors[f"layers/{layer}/{part}/kernel"][hidden] *= 9
+        tensors[f"layers/{layer}/attention/output/kernel"][8:] *= 9  # the second head
+        tensors[f"layers/{layer}/output/kernel"][inner] *= 9
+    found = with_hidden_size(replace(source, tensors=tensors), 8)
+    sizes = {"hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 16}
+    assert sizes.items() <= found.config.to_dict().items()
+    assert sizes.items() <= found.raw_config.items()
+    start(0)
+    weights = make_bert(found, heads=("pooler",)).named_weights()
+    assert weights.keys() == found.tensors.keys()
+    head = np.arange(8, 16)
+    wanted = {"embeddings/word_embeddings": np.s_[:, hidden], "embeddings/layer_norm/beta": hidden,
+              "layers/2/attention/key/kernel": np.ix_(hidden, head),
+              "layers/2/attention/value/bias": head,
+              "layers/1/attention/output/kernel": np.ix_(head, hidden),
+              "layers/1/attention/output/bias": hidden,
+              "layers/0/intermediate/kernel": np.ix_(hidden, inner),
+              "layers/0/intermediate/bias": inner, "layers/0/output/kernel": np.ix_(inner, hidden),
+              "pooler/kernel": np.ix_(hidden, hidden)}  # fmt: skip
+    for name, places in wanted.items():
+        np.testing.assert_array_equal(weights[name], tensors[name][places], err_msg=name)
+    for wrong in (4, 12, 16, 24):
+        with pytest.raises(InputError, match=f"multiple of its heads' 8, got {wrong}"):
+            with_hidden_size(source, wrong)
+
+
+def student_of(teacher, folder, loss, *options):
+    """A student trained on pairs of texts by the command."""
+    rows = folder / "pairs.tsv"
     rows.write_text("".join(f"{a}\t{b}\n" for a, b in zip(TEXTS, TEXTS[::-1], strict=True)))
-    done = call(bertfeat, "train", "embed", "--train", rows, "--columns", "1,2", "--loss", "mse",
-                "--model", teacher, "--teacher", teacher, "--student-layers", "1,3", "--epochs",
-                30, "--batch-size", 10, "--learning-rate", 0.003, "--output", tmp_path / "out",
-                "--quiet")  # fmt: skip
+    with pytest.warns(NotTrainedForSimilarity):  # the teacher
+        done = call(bertfeat, "train", "embed", "--train", rows, "--columns", "1,2", "--loss", loss,
+                    "--model", teacher, "--teacher", teacher, "--student-layers", "1,3",
+                    "--epochs", 30, "--batch-size", 10, "--learning-rate", 0.003, "--output",
+                    folder / "out", "--quiet", *options)  # fmt: skip
     assert done.code == 0, done.err
-    student = Encoder.load(json.loads(done.out)["model"])
+    return Path(json.loads(done.out)["model"])
+
+
+@pytest.mark.parametrize("loss", ["mse", "cosine"])
+def test_a_student_comes_near_its_teacher(teacher, tmp_path, loss):
+    student = Encoder.load(student_of(teacher, tmp_path, loss))
     assert student.num_layers == 2
     found, wanted = similarities(student), similarities(Encoder.load(teacher))
     start(0)
@@ -113,11 +156,25 @@ def similarities(encoder):
     return (vectors * vectors[::-1]).sum(axis=1)
 
 
+def test_a_narrower_student_meets_its_teachers_vectors(teacher, tmp_path):
+    others = pytest.importorskip("sentence_transformers")
+    folder = student_of(teacher, tmp_path, "mse", "--student-hidden-size", 8, "--project")
+    student, wanted = Encoder.load(folder), Encoder.load(teacher).encode(TEXTS)
+    found = student.encode(TEXTS)
+    assert (student.dim, json.loads((folder / "config.json").read_text())["hidden_size"]) == (16, 8)
+    theirs = others.SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
+    np.testing.assert_allclose(found, theirs, atol=1e-5)
+    spread = np.square(wanted - wanted.mean(axis=0)).mean()  # the error of the best constant
+    assert np.square(found - wanted).mean() < 0.5 * spread
+
+
 def test_a_teacher_must_fit_the_loss(tmp_path):
     with pytest.raises(InputError, match="needs a teacher"):
         check_teacher("mse", None)
     with pytest.raises(InputError, match="the loss is ranking"):
         check_teacher("ranking", "some")
+    with pytest.raises(InputError, match="the loss is cosine; choose mse"):
+        check_teacher("cosine", "some", project=True)
     rows = tmp_path / "rows.tsv"
     rows.write_text("a\tb\tc\t0.5\n")
     columns = ["1", "2", "3", "4"]

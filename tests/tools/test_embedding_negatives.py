@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bertfeat import Encoder
-from bertfeat.errors import InputError
+from bertfeat.errors import InputError, NotTrainedForSimilarity
 from bertfeat_tools.cli.group import bertfeat
 from bertfeat_tools.embedding.negatives import Mining, mine
 from command_line import call
@@ -59,8 +59,9 @@ def test_the_file_holds_triplets_that_train(tiny_bert, tmp_path):
     pairs, target = tmp_path / "pairs.tsv", tmp_path / "triplets.jsonl"
     pairs.write_text("".join(f"{a}\t{p}\n" for a, p in [*PAIRS, PAIRS[0]]))
     model = tiny_bert(num_hidden_layers=1, seed=2)
-    done = call(bertfeat, "mine-negatives", pairs, target, "--margin", -2, "--negatives", 2,
-                "--model", model, "--quiet")  # fmt: skip
+    with pytest.warns(NotTrainedForSimilarity):
+        done = call(bertfeat, "mine-negatives", pairs, target, "--margin", -2, "--negatives", 2,
+                    "--model", model, "--quiet")  # fmt: skip
     assert done.code == 0, done.err
     assert done.err.endswith("12 triplets, 0 of 6 pairs without\n")
     rows = [json.loads(line) for line in target.read_text().splitlines()]

@@ -7,8 +7,12 @@ import pytest
 
 from bertfeat import Encoder
 from bertfeat.errors import InputError
+from bertfeat.tokenization import Tokenizer
 from bertfeat_tools.cli.group import bertfeat
-from bertfeat_tools.embedding.rows import DistinctBatches, read_columns
+from bertfeat_tools.embedding.batches import DistinctBatches, batches_of
+from bertfeat_tools.embedding.rows import Columns, read_columns
+from bertfeat_tools.embedding.train import EmbedOptions
+from bertfeat_tools.training.texts import tokenized
 from command_line import call
 
 PAIRS = [("the cat sat", "a cat sat", 5), ("one dog ran", "the sun", 0), ("red rain", "rain", 4),
@@ -58,6 +62,22 @@ def test_no_text_stands_twice_in_a_batch():
     assert len(seen) == len(set(seen)) > 150
     again = DistinctBatches(200, 8, 1, lambda rows: rows, texts=texts)
     assert all(np.array_equal(batches(n), again(n)) for n in range(batches.steps_per_epoch))
+
+
+@pytest.mark.parametrize(
+    ("loss", "mixed"), [("mse", False), ("denoising", False), ("cosent", True)]
+)
+def test_rows_that_do_not_see_each_other_come_in_like_lengths(tiny_bert, loss, mixed):
+    tokenizer = Tokenizer.from_folder(tiny_bert())
+    rng = np.random.default_rng(1)
+    texts = ["the " * n for n in rng.permutation(64) % 16 + 1]
+    columns = Columns([texts], np.zeros(64, np.float32))
+    options = EmbedOptions(loss=loss, batch_size=8)
+    batches = batches_of(options, columns, [tokenized(texts, tokenizer, 32)], tokenizer.pad_id)
+    seen = [batches(n)["targets" if loss == "denoising" else "attention_mask"] for n in range(8)]
+    lengths = [np.count_nonzero(array, axis=1) for array in seen]
+    assert sorted(np.concatenate(lengths)) == sorted(text.count("the") + 2 for text in texts)
+    assert any(np.ptp(found) > 1 for found in lengths) == mixed
 
 
 def test_columns_that_a_loss_cannot_use_are_errors(rows, tmp_path):

@@ -46,7 +46,7 @@ class CachedStep:
         self.seeds = [v for v in model.variables if "seed" in v.path]
         specs = {name: tf.TensorSpec(open_shape(a), a.dtype) for name, a in batch.items()}
         targets, chunk = specs.pop("targets"), specs
-        vectors = tf.TensorSpec([None, model.bert.config.hidden_size], "float32")
+        vectors = tf.TensorSpec([None, model.size], "float32")
         options = {"jit_compile": bool(gpu_names())}
         self.encode = tf.function(self._encode, input_signature=[chunk], **options)
         self.compare = tf.function(self._compare, input_signature=[vectors, targets], **options)

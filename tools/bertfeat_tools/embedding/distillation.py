@@ -1,26 +1,33 @@
-"""What a student learns of a teacher: its vectors or its scores; and the layers a student keeps."""
+"""What a student learns of a teacher: its vectors or its scores."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bertfeat.checkpoints import ModelFolder
 from bertfeat.errors import InputError
+from bertfeat.tokenization import Encoding
 from bertfeat_tools.embedding.rows import Columns
+from bertfeat_tools.training.texts import computed
 
 if TYPE_CHECKING:
     from bertfeat.api import Encoder
+    from bertfeat_tools.embedding.model import SentenceModel
 
 TAUGHT = ("mse", "margin-mse", "cosine", "cosent")
 """Losses whose targets a teacher can give."""
-LAYER = re.compile(r"^layers/(\d+)/")
+FITTED = 4096
+"""Texts of each column on which the map to a teacher's vectors is fitted before training."""
 
 
-def check_teacher(loss: str, teacher: str | None) -> None:
+def check_teacher(loss: str, teacher: str | None, *, project: bool = False) -> None:
     """Check that a loss has the teacher that it needs, and none that it would not hear.
+
+    Args:
+        loss: a name out of ``bertfeat_tools.embedding.rows.COLUMNS``.
+        teacher: a model, or None.
+        project: whether vectors are to be mapped to the teacher's.
 
     Raises:
         InputError: it is not so.
@@ -32,9 +39,14 @@ def check_teacher(loss: str, teacher: str | None) -> None:
             f"a teacher gives targets to {', '.join(TAUGHT)}, the loss is {loss}; choose one of "
             "these or leave the teacher out"
         )
+    if project and loss != "mse":
+        raise InputError(
+            f"vectors are mapped to a teacher's by the loss mse, the loss is {loss}; choose mse or "
+            "no projection"
+        )
 
 
-def taught(train: Columns, loss: str, teacher: "Encoder", size: int) -> Columns:
+def taught(train: Columns, loss: str, teacher: "Encoder", size: int | None) -> Columns:
     """Return the rows with the teacher's targets in the place of scores.
 
     Vectors for ``mse``, float32 (rows, columns, size); differences of two scores for
@@ -44,16 +56,36 @@ def taught(train: Columns, loss: str, teacher: "Encoder", size: int) -> Columns:
         train: rows of texts.
         loss: one of ``TAUGHT``.
         teacher: an encoder of sentences or, for scores, a cross-encoder.
-        size: of the student's vectors.
+        size: of the student's vectors; None = they are mapped to the teacher's.
     """
     if loss == "mse":
         targets = np.stack([teacher.encode(column) for column in train.texts], axis=1)
-        return replace(train, scores=narrowed(targets, size))
+        return replace(train, scores=narrowed(targets, size or targets.shape[-1]))
     margin = loss == "margin-mse"
     scores = scored(teacher, train.texts[0], train.texts[1], raw=margin)
     if margin:
         scores = scores - scored(teacher, train.texts[0], train.texts[2], raw=True)
     return replace(train, scores=scores.astype(np.float32))
+
+
+def fit_projection(
+    model: "SentenceModel", columns: Sequence[Sequence[Encoding]], targets: np.ndarray, pad_id: int
+) -> None:
+    """Let the map to the teacher's vectors begin as the best one of the untrained vectors.
+
+    Args:
+        model: with a projection, which gets the least-squares fit of the first ``FITTED`` texts.
+        columns: of texts.
+        targets: the teacher's vectors, float32 (rows, columns, dim).
+        pad_id: fills up short texts.
+    """
+    vectors = [computed(texts[:FITTED], pad_id, model.pooled) for texts in columns]
+    known = np.concatenate(vectors).astype(np.float64)
+    known = np.concatenate([known, np.ones((len(known), 1))], axis=1)
+    wanted = np.concatenate(list(targets[:FITTED].swapaxes(0, 1)))
+    # The last layer's normalization puts all vectors into one plane: the fit has not full rank.
+    found = np.linalg.lstsq(known, wanted, rcond=1e-3)[0]
+    model.projection.set_weights([found[:-1], found[-1]])
 
 
 def scored(
@@ -90,33 +122,3 @@ def narrowed(vectors: np.ndarray, size: int) -> np.ndarray:
     flat = vectors.reshape(-1, dim).astype(np.float64)
     _, directions = np.linalg.eigh(flat.T @ flat)
     return np.asarray(vectors @ directions[:, ::-1][:, :size], np.float32)
-
-
-def with_layers(model: ModelFolder, layers: Sequence[int]) -> ModelFolder:
-    """Return a model with some of its layers, in the order given.
-
-    Args:
-        model: as read.
-        layers: numbers from 1, the lowest, to N.
-
-    Raises:
-        InputError: there is no such layer, or one comes twice.
-    """
-    count = model.config.num_hidden_layers
-    if len(set(layers)) < len(layers) or not all(1 <= layer <= count for layer in layers):
-        raise InputError(
-            f"expected different layers of {model.folder} from 1 to {count}, got "
-            f"{', '.join(map(str, layers))}; choose among them"
-        )
-    places = {layer - 1: place for place, layer in enumerate(layers)}
-    tensors = {}
-    for name, tensor in model.tensors.items():
-        found = LAYER.match(name)
-        if found is None:
-            tensors[name] = tensor
-        elif int(found[1]) in places:
-            tensors[LAYER.sub(f"layers/{places[int(found[1])]}/", name)] = tensor
-    return replace(
-        model, tensors=tensors, config=replace(model.config, num_hidden_layers=len(layers)),
-        raw_config={**model.raw_config, "num_hidden_layers": len(layers)},
-    )  # fmt: skip

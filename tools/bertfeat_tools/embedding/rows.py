@@ -1,10 +1,9 @@
-"""Rows of texts for losses of sentence vectors, and batches without false negatives."""
+"""Rows of texts for losses of sentence vectors."""
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy as np
 from bertfeat.errors import InputError
 from bertfeat_tools.scoring.lines import as_scores
 from bertfeat_tools.table import read_table
-from bertfeat_tools.training.batches import ShuffledBatches
 
 COLUMNS = {"ranking": "anchor,positive[,negative …]", "symmetric-ranking": "anchor,positive",
            "cosent": "text,text,score", "cosine": "text,text,score",
@@ -46,43 +44,6 @@ class Columns:
         """Hash of all of it."""
         text = json.dumps([self.texts, self.scores.tolist(), *self.classes])
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class DistinctBatches(ShuffledBatches):
-    """Batches in which no text stands twice: one that did would be its own false negative.
-
-    Attributes:
-        texts: columns of texts.
-    """
-
-    texts: tuple[tuple[str, ...], ...] = ()
-
-    @lru_cache(maxsize=2)  # noqa: B019 - lives as long as the run
-    def order(self, epoch: int) -> list[np.ndarray]:
-        """Put each row into the first batch that has room and none of its texts.
-
-        What is left over in more batches than an epoch has is passed over until the next one.
-        """
-        rng = np.random.default_rng((self.seed, epoch))
-        open_batches: list[tuple[list[int], set[str]]] = []
-        full: list[list[int]] = []
-        for row in rng.permutation(self.count):
-            own = {column[row] for column in self.texts}
-            place = next((n for n, (_, seen) in enumerate(open_batches) if not own & seen), None)
-            if place is None:
-                place = len(open_batches)
-                open_batches.append(([], set()))
-            rows, seen = open_batches[place]
-            rows.append(int(row))
-            seen |= own
-            if len(rows) == self.batch_size:
-                full.append(open_batches.pop(place)[0])
-        left = sorted((rows for rows, _ in open_batches), key=len, reverse=True)
-        return [np.array(rows) for rows in (full + left)[: self.steps_per_epoch]]
-
-    def __hash__(self) -> int:
-        return id(self)
 
 
 def read_columns(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,14 @@ import numpy as np
 from bertfeat.checkpoints import ModelFolder, SentenceModules, model_hash
 from bertfeat.errors import InputError
 from bertfeat.tokenization import Encoding, Tokenizer
-from bertfeat_tools.embedding.deletion import damaged
-from bertfeat_tools.embedding.distillation import check_teacher, taught, with_layers
-from bertfeat_tools.embedding.rows import Columns, DistinctBatches
+from bertfeat_tools.embedding.batches import batches_of
+from bertfeat_tools.embedding.distillation import check_teacher, fit_projection, taught
+from bertfeat_tools.embedding.rows import Columns
+from bertfeat_tools.embedding.students import with_hidden_size, with_layers
 from bertfeat_tools.scoring.lines import score_similarities
-from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
 from bertfeat_tools.training.settings import Recipe, TrainSettings
-from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
+from bertfeat_tools.training.texts import computed, tokenized
 
 if TYPE_CHECKING:
     from bertfeat.api import Encoder
@@ -42,6 +41,8 @@ class EmbedOptions(Recipe):
         max_seq_len: tokens read of each text.
         teacher: a model that gives the targets; None = the rows do.
         student_layers: of the model, those that are kept, 1 = the lowest; none = all.
+        student_hidden_size: to which the model is narrowed; 0 = its own.
+        project: learn a map from the vectors to the teacher's, which stays in the folder.
         chunk: texts encoded at once, with the gradients of the whole batch; 0 = all of it.
         evaluate_every: updates between two evaluations; 0 = each epoch.
     """
@@ -54,6 +55,8 @@ class EmbedOptions(Recipe):
     max_seq_len: int = 128
     teacher: str | None = None
     student_layers: tuple[int, ...] = ()
+    student_hidden_size: int = 0
+    project: bool = False
     chunk: int = 0
     epochs: int = 1
     batch_size: int = 64
@@ -86,7 +89,7 @@ def train_embedding(
         folder: gets ``training/`` and, at the end, ``model/``.
         progress: called after each update.
     """
-    check_teacher(options.loss, options.teacher)
+    check_teacher(options.loss, options.teacher, project=options.project)
     start(options.seed)
     from bertfeat_tools.embedding.model import SentenceModel
     from bertfeat_tools.training.loop import train as run
@@ -94,12 +97,15 @@ def train_embedding(
     source, tokenizer = open_folder(options.model)
     if options.student_layers:
         source = with_layers(source, options.student_layers)
+    if options.student_hidden_size:
+        source = with_hidden_size(source, options.student_hidden_size)
     facts = {"train": train.digest, "dev": dev.digest if dev else "",
              "model": model_hash(source.folder), "options": asdict(options)}  # fmt: skip
     if options.teacher:
         teacher = load_teacher(options)
         facts["teacher"] = teacher.model_hash
-        train = taught(train, options.loss, teacher, source.config.hidden_size)
+        size = None if options.project else source.config.hidden_size
+        train = taught(train, options.loss, teacher, size)
     sentence = modules_of(source, options)
     bert = make_bert(source, heads=("pooler",) if "pooler/kernel" in source.tensors else (),
                      precision=options.precision)  # fmt: skip
@@ -107,9 +113,12 @@ def train_embedding(
         bert, sentence.pooling[0], normalize=sentence.normalize,
         loss=loss_of(options, bert, len(train.classes), source.tensors, tokenizer.pad_id),
         columns=len(train.texts), chunk=options.chunk,
+        outputs=train.scores.shape[-1] if options.project else 0,
     )  # fmt: skip
     limit = sentence.max_seq_length or options.max_seq_len
     encodings = [tokenized(column, tokenizer, limit) for column in train.texts]
+    if options.project:
+        fit_projection(model, encodings, train.scores, tokenizer.pad_id)
     batches = batches_of(options, train, encodings, tokenizer.pad_id)
     judge = Judge(dev, tokenizer, limit) if dev else None
     result = run(
@@ -117,8 +126,10 @@ def train_embedding(
         progress=progress, facts=facts,
     )  # fmt: skip
     if not (folder / MODEL).exists():
-        save_bert(bert, source, tokenizer, folder / MODEL, format="sentence-transformers",
-                  sentence=sentence, architectures=["BertModel"])  # fmt: skip
+        save_bert(
+            bert, source, tokenizer, folder / MODEL, format="sentence-transformers",
+            sentence=replace(sentence, dense=model.dense()), architectures=["BertModel"],
+        )  # fmt: skip
     return {**result.scores, "steps": result.step, "train_s": round(result.train_s, 2)}
 
 
@@ -179,36 +190,6 @@ def modules_of(source: ModelFolder, options: EmbedOptions) -> SentenceModules:
         )
     limit = min(options.max_seq_len, own.max_seq_length or source.config.max_position_embeddings)
     return replace(own, max_seq_length=limit)
-
-
-def batches_of(
-    options: EmbedOptions, train: Columns, encodings: Sequence[Sequence[Encoding]], pad_id: int
-) -> ShuffledBatches:
-    """Return batches: of texts of like length where many are read that do not see each other.
-
-    No two texts are equal where others of the batch are negatives.
-    """
-    collate = (
-        partial(damaged, encodings[0], pad_id, options.seed)
-        if options.loss == "denoising"
-        else partial(collated, encodings, train.scores, pad_id)
-    )
-    count = len(train.texts[0])
-    if "ranking" in options.loss:
-        texts = tuple(tuple(column) for column in train.texts)
-        return DistinctBatches(count, options.batch_size, options.seed, collate, texts=texts)
-    lengths = None
-    if options.loss in ("mse", "margin-mse", "denoising"):
-        lengths = np.max([[len(text) for text in column] for column in encodings], axis=0)
-    return ShuffledBatches(count, options.batch_size, options.seed, collate, lengths)
-
-
-def collated(
-    encodings: Sequence[Sequence[Encoding]], scores: np.ndarray, pad_id: int, rows: np.ndarray
-) -> Batch:
-    """Return the batch of some rows, one column after the other."""
-    chosen = [column[row] for column in encodings for row in rows]
-    return {**encoder_inputs(chosen, pad_id), "targets": scores[rows]}
 
 
 class Judge:
