@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bertfeat.checkpoints.folder_files import write_json
 from bertfeat_tools.cli.evaluate_lines import COMPARE, FILE, SEED, score_files
 from bertfeat_tools.cli.options import CONTEXT, with_options
 
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
     click.argument("predictions", type=FILE, nargs=-1, required=True),
     click.option("--null-odds", type=FILE,
                  help="Odds of no answer (SQuAD 2.0): also find the best thresholds."),
+    click.option("--ensemble", type=click.Path(dir_okay=False, path_type=Path),
+                 help="PREDICTIONS are n-best files of several systems: write here what they find "
+                 "likeliest together, and score that."),
     COMPARE, SEED,
 )  # fmt: skip
-def span(data: Path, predictions: tuple[Path, ...], null_odds: Path | None, **options: Any) -> None:
+def span(
+    data: Path, predictions: tuple[Path, ...], null_odds: Path | None, ensemble: Path | None,
+    **options: Any,
+) -> None:  # fmt: skip
     """Score answers to SQuAD 1.1 or 2.0: exact match and F1 in percent, as one JSON object.
 
     DATA is the data set's own file, PREDICTIONS an object of question identifier to answer text.
@@ -35,6 +42,8 @@ def span(data: Path, predictions: tuple[Path, ...], null_odds: Path | None, **op
         span_statistic,
     )
 
+    if ensemble is not None:
+        predictions = (_write_ensemble(predictions, ensemble),)
     questions, version_2 = read_questions(data)
 
     def read(path: Path) -> "Scored":
@@ -53,3 +62,11 @@ def span(data: Path, predictions: tuple[Path, ...], null_odds: Path | None, **op
         odds = read_null_odds(null_odds, [q for q in questions if q.id in answers])
         found |= best_thresholds(questions, answers, odds)
     click.echo(json.dumps(found))
+
+
+def _write_ensemble(n_best: tuple[Path, ...], target: Path) -> Path:
+    """Write the answers that n-best files come to together; return the file."""
+    from bertfeat_tools.scoring.ensemble import ensemble
+
+    write_json(target, ensemble(n_best))
+    return target

@@ -3,14 +3,18 @@
 import json
 import sys
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bertfeat.errors import InputError
 from bertfeat_tools.cli.options import CONTEXT, RUN, load_options, with_options
 from bertfeat_tools.finetuning.known_sets import GLUE, submission
+
+if TYPE_CHECKING:
+    from bertfeat.tasks import Predictor
 
 CHUNK = 1024
 """Lines that are predicted, and printed, together."""
@@ -24,25 +28,37 @@ CHUNK = 1024
                  help="Print GLUE's submission for the test rows of --data instead."),
     click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path),
                  help="Folder of --task's files."),
+    click.option("--questions", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                 help="Answer this file in SQuAD's layout instead, into --output."),
+    click.option("--output", type=click.Path(file_okay=False, path_type=Path),
+                 help="Folder for the answers to --questions, under Google's names."),
     RUN,
 )  # fmt: skip
-def predict(folder: Path, source: str, task: str | None, data: Path | None, **options: Any) -> None:
+def predict(folder: Path, source: str, **options: Any) -> None:
     """Predict each line of FILE (standard input unless given); one JSON object a line.
 
     A line is a text, or a JSON object {"text": …}, {"text": …, "pair": …} or, for a model of
     multiple choice, {"text": …, "choices": […]}; its label is the number of a choice, from 0.
     """
-    from itertools import islice
-
-    from bertfeat.features.reader import open_lines
     from bertfeat.tasks import Predictor
 
-    if task and not data:
-        raise click.UsageError("--task needs --data, the folder of its files")
+    for name, needed in (("task", "data"), ("questions", "output")):
+        if bool(options[name]) != bool(options[needed]):
+            raise click.UsageError(f"--{name} and --{needed} belong together")
     predictor = Predictor.load(folder, **load_options(options))
-    if task and data:
-        sys.stdout.writelines(f"{line}\n" for line in submission(GLUE[task], data, predictor))
-        return
+    if options["task"]:
+        lines = submission(GLUE[options["task"]], options["data"], predictor)
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+    elif options["questions"]:
+        answer_file(predictor, options["questions"], options["output"])
+    else:
+        predict_lines(predictor, source)
+
+
+def predict_lines(predictor: "Predictor", source: str) -> None:
+    """Print what is predicted of each line."""
+    from bertfeat.features.reader import open_lines
+
     with open_lines(source) as reader:
         lines = iter(reader)
         while chunk := list(islice(lines, CHUNK)):
@@ -56,6 +72,27 @@ def predict(folder: Path, source: str, task: str | None, data: Path | None, **op
                 }
                 value = {"text": text, **said}
                 sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def answer_file(predictor: "Predictor", questions: Path, output: Path) -> None:
+    """Write the answers to a file of questions.
+
+    Raises:
+        InputError: the model answers no questions, or the file is bad.
+    """
+    from bertfeat.tasks.answerer import Answerer
+    from bertfeat_tools.finetuning.span_examples import read_spans
+    from bertfeat_tools.finetuning.span_files import write_answers
+
+    if not isinstance(predictor, Answerer):
+        raise InputError(
+            f"--questions needs a model that `bertfeat train span` made, this one is for "
+            f"{predictor.problem}"
+        )
+    examples = read_spans(questions, answered=False)
+    found = predictor.answers(examples.pairs)
+    ids = [row.id for row in examples.rows]
+    write_answers(output, ids, found, has_null=predictor.options.has_null)
 
 
 def item_of(text: str, error: str | None, where: str) -> str | tuple[str, Any]:

@@ -1,5 +1,6 @@
 """Options of fine-tunings on the common loop, each written once, and which run is kept."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import click
 
 from bertfeat.checkpoints.folder_files import copy_whole, write_json
+from bertfeat.checkpoints.whole_file import whole_file
 from bertfeat_tools.cli.steps import step_bar
 from bertfeat_tools.training.settings import OPTIMIZER_NAMES, PRECISIONS
 
@@ -42,20 +44,25 @@ def learning(
     )  # fmt: skip
 
 
-RECIPE = (
-    *learning(epochs=3, batch_size=32, learning_rate=5e-5, optimizer="google"),
-    click.option("--patience", type=click.IntRange(0), default=0,
-                 help="Epochs without a better score until it ends; 0 = never."),
-    click.option("--layer-decay", type=click.FloatRange(0, 1, min_open=True), default=1.0,
-                 help="Factor of the learning rate from a layer to the one below."),
-    click.option("--frozen", type=click.IntRange(-1), default=-1,
-                 help="So many lowest layers and the embeddings stay; -1 = none."),
-    click.option("--limit", type=click.IntRange(1), show_default="all",
-                 help="Rows drawn from the training file."),
-    click.option("--seed", type=int, default=0, help="The first run's."),
-    click.option("--seeds", type=click.IntRange(1), default=1, help="Runs; the best one is kept."),
-    QUIET,
-)  # fmt: skip
+def recipe(max_seq_len: int = 128) -> tuple[Any, ...]:
+    """Return the options of a fine-tuning with labels, in BERT's recipe."""
+    return (
+        *learning(epochs=3, batch_size=32, learning_rate=5e-5, optimizer="google",
+                  max_seq_len=max_seq_len),
+        click.option("--patience", type=click.IntRange(0), default=0,
+                     help="Epochs without a better score until it ends; 0 = never."),
+        click.option("--layer-decay", type=click.FloatRange(0, 1, min_open=True), default=1.0,
+                     help="Factor of the learning rate from a layer to the one below."),
+        click.option("--frozen", type=click.IntRange(-1), default=-1,
+                     help="So many lowest layers and the embeddings stay; -1 = none."),
+        click.option("--limit", type=click.IntRange(1), show_default="all",
+                     help="Rows drawn from the training file."),
+        click.option("--seed", type=int, default=0, help="The first run's."),
+        click.option("--seeds", type=click.IntRange(1), default=1,
+                     help="Runs; the best one is kept."),
+        QUIET,
+    )  # fmt: skip
+
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -90,7 +97,7 @@ def train_seeds(
 
 
 def keep_best(output: Path, runs: list[dict[str, Any]], metric: str) -> dict[str, Any]:
-    """Copy the best run's model to ``output/model``, write and return ``result.json``.
+    """Copy the best run's model, and its answers if any; write and return ``result.json``.
 
     Args:
         output: the folder of all runs.
@@ -100,7 +107,11 @@ def keep_best(output: Path, runs: list[dict[str, Any]], metric: str) -> dict[str
     from bertfeat_tools.scoring.bootstrap import mean_and_sd
 
     best = max(runs, key=lambda run: run[metric])
-    copy_whole(output / best["run"] / "model", output / "model")
+    folder = output / best["run"]
+    copy_whole(folder / "model", output / "model")
+    for answers in folder.glob("*.json"):
+        with whole_file(output / answers.name) as temporary:
+            shutil.copyfile(answers, temporary)
     scores = [{k: v for k, v in r.items() if k not in ("run", "best_step")} for r in runs]
     result = {**mean_and_sd(scores), "best": best["run"], "runs": runs}
     write_json(output / "result.json", result)

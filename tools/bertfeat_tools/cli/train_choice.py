@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
-from bertfeat_tools.cli.recipe import FILE, OUTPUT, RECIPE, train_seeds
+from bertfeat_tools.cli.recipe import FILE, OUTPUT, recipe, train_seeds
 
 
 @click.command(context_settings=CONTEXT)
@@ -17,7 +17,7 @@ from bertfeat_tools.cli.recipe import FILE, OUTPUT, RECIPE, train_seeds
     click.option("--dev", "dev_file", type=FILE, required=True, help="Held-out ones."),
     OUTPUT,
     MODEL,
-    RECIPE,
+    recipe(),
 )  # fmt: skip
 def choice(train_file: Path, dev_file: Path, output: Path, **given: Any) -> None:
     """Train multiple choice and print the held-out accuracy as a JSON object."""

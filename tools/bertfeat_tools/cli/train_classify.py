@@ -13,7 +13,7 @@ from bertfeat.checkpoints.folder_files import write_json
 from bertfeat.errors import InputError
 from bertfeat.extras import require
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
-from bertfeat_tools.cli.recipe import FILE, OUTPUT, RECIPE, keep_best
+from bertfeat_tools.cli.recipe import FILE, OUTPUT, keep_best, recipe
 from bertfeat_tools.cli.steps import step_bar
 from bertfeat_tools.finetuning.examples import Examples, read_examples
 from bertfeat_tools.finetuning.known_sets import LANGUAGES, TASKS
@@ -54,7 +54,7 @@ def row_counts(ctx: click.Context, parameter: click.Parameter, value: str | None
     click.option("--metric", show_default="accuracy, f1 or spearman",
                  help="Decides which epoch's weights are kept."),
     click.option("--positive", help="Label whose F1 counts (with --metric f1)."),
-    RECIPE,
+    recipe(),
     click.option("--class-weights", type=click.Choice(["none", "balanced"]), default="none",
                  help="Weigh rare classes more."),
     click.option("--smoothing", type=click.FloatRange(0, 1, max_open=True), default=0.0,

@@ -7,10 +7,8 @@ from typing import Any
 
 import click
 
-from bertfeat.checkpoints.folder_files import write_json
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
-from bertfeat_tools.cli.recipe import FILE, OUTPUT, QUIET, learning
-from bertfeat_tools.cli.steps import step_bar
+from bertfeat_tools.cli.recipe import FILE, OUTPUT, recipe, train_seeds
 
 COUNT = click.IntRange(1)
 
@@ -22,7 +20,7 @@ COUNT = click.IntRange(1)
     click.option("--dev", "dev_file", type=FILE, required=True, help="Held-out ones."),
     OUTPUT,
     MODEL,
-    learning(max_seq_len=384, epochs=3, batch_size=32, learning_rate=5e-5, optimizer="google"),
+    recipe(max_seq_len=384),
     click.option("--doc-stride", type=COUNT, default=128, help="From window to window."),
     click.option("--max-query-len", "--max-query-length", "max_query_len", type=COUNT, default=64,
                  help="Tokens read of a question."),
@@ -32,10 +30,6 @@ COUNT = click.IntRange(1)
                  default=30, help="Tokens of the longest answer."),
     click.option("--null-threshold", type=float, default=0.0,
                  help="No answer if its odds are above, where the data have such questions."),
-    click.option("--limit", type=COUNT, show_default="all",
-                 help="Questions drawn from the training file."),
-    click.option("--seed", type=int, default=0, help="Of everything random."),
-    QUIET,
 )  # fmt: skip
 def span(output: Path, **given: Any) -> None:
     """Train a reader of answers and print its held-out scores as one JSON object."""
@@ -46,12 +40,10 @@ def span(output: Path, **given: Any) -> None:
     train = read_spans(given["train_file"], answered=True).drawn(given["limit"], given["seed"])
     dev = read_spans(given["dev_file"], answered=False)
     windows = {f.name: given[f.name] for f in fields(SpanOptions) if f.name in given}
-    known = {f.name: given[f.name] for f in fields(SpanTraining) if f.name in given}
-    options = SpanTraining(spans=SpanOptions(**windows, has_null=train.has_null), **known)
-    with step_bar(quiet=given["quiet"]) as show:
-        found = train_spans(
-            options, train, dev, output,
-            lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
-        )  # fmt: skip
-    write_json(output / "result.json", found)
-    click.echo(json.dumps(found))
+    spans = SpanOptions(**windows, has_null=train.has_null)
+
+    def run(own: dict[str, Any], folder: Path, progress: Any) -> dict[str, Any]:
+        known = {f.name: own[f.name] for f in fields(SpanTraining) if f.name in own}
+        return train_spans(SpanTraining(spans=spans, **known), train, dev, folder, progress())
+
+    click.echo(json.dumps(train_seeds(output, given, "f1", run)))

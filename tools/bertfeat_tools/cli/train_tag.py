@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bertfeat_tools.cli.options import CONTEXT, MODEL, with_options
-from bertfeat_tools.cli.recipe import FILE, OUTPUT, RECIPE, train_seeds
+from bertfeat_tools.cli.recipe import FILE, OUTPUT, recipe, train_seeds
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.tags import TagTask
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
                       "SIGHAN's lines with blanks between words, or CoNLL-U."),
     OUTPUT,
     MODEL,
-    RECIPE,
+    recipe(),
 )  # fmt: skip
 def tag(train_file: Path, dev_file: Path, output: Path, task: str, **given: Any) -> None:
     """Train a tagger without a CRF and print its held-out scores as a JSON object.

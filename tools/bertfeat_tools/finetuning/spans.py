@@ -12,6 +12,7 @@ from bertfeat.errors import InputError
 from bertfeat.tasks.span_answers import Answers, answers_of
 from bertfeat.tasks.span_windows import Passage, SpanOptions, Window, passages
 from bertfeat.tokenization import Tokenizer
+from bertfeat_tools.finetuning.classify import MODEL, RUN, Rates
 from bertfeat_tools.finetuning.span_examples import SpanExamples
 from bertfeat_tools.finetuning.span_files import write_answers
 from bertfeat_tools.scoring.null_odds import best_thresholds
@@ -24,8 +25,6 @@ from bertfeat_tools.training.texts import computed, encoder_inputs
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.span_model import SpanModel
 
-RUN, MODEL = "training", "model"
-
 
 @dataclass(frozen=True, kw_only=True)
 class SpanTraining(Recipe):
@@ -35,14 +34,19 @@ class SpanTraining(Recipe):
         model: what training starts from.
         spans: windows and candidates.
         batch_size: windows.
+        patience, layer_decay, frozen: see :class:`ClassifyOptions`.
     """
 
     model: str = "all-MiniLM-L6-v2"
     spans: SpanOptions = SpanOptions()
+    patience: int = 0
+    layer_decay: float = 1.0
+    frozen: int = -1
 
-    def settings(self, steps_per_epoch: int) -> TrainSettings:
+    def settings(self, steps_per_epoch: int, num_layers: int) -> TrainSettings:
         """Return what the loop is told."""
-        return TrainSettings.of(self, steps_per_epoch, metric="f1")
+        rates = Rates(num_layers, self.layer_decay, self.frozen)
+        return TrainSettings.of(self, steps_per_epoch, metric="f1", rates=rates)
 
 
 def train_spans(
@@ -82,10 +86,10 @@ def train_spans(
     batches = ShuffledBatches(len(windows), options.batch_size, options.seed, collate, lengths)
     facts = {"train": train.digest, "dev": dev.digest, "model": model_hash(source.folder),
              "options": asdict(options)}  # fmt: skip
+    settings = options.settings(batches.steps_per_epoch, source.config.num_hidden_layers)
     result = run(
-        model, batches, options.settings(batches.steps_per_epoch), folder / RUN, evaluate=judge,
-        progress=progress, facts=facts,
-    )  # fmt: skip
+        model, batches, settings, folder / RUN, evaluate=judge, progress=progress, facts=facts
+    )
     if not (folder / MODEL).exists():
         save_bert(
             model.bert, source, tokenizer, folder / MODEL,
