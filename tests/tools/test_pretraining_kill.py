@@ -20,12 +20,12 @@ def data(tmp_path_factory):
     return write_examples(tmp_path_factory.mktemp("kill"), 60, "--masking", "dynamic")
 
 
-def arguments(data, output):
+def arguments(data, output, *options):
     """The command line of one run, with dropout, evaluations and frequent checkpoints."""
     return ("main", "pretrain", "run", "--data", data, "--output", output, "--steps", STEPS,
             "--batch-size", 8, "--num-layers", 1, "--hidden-size", 16, "--num-heads", 2,
             "--max-positions", 64, "--save-every", 3, "--evaluate-every", 20, "--log-every", 1,
-            "--quiet")  # fmt: skip
+            "--quiet", *options)  # fmt: skip
 
 
 def digest(output):
@@ -34,14 +34,16 @@ def digest(output):
 
 
 def test_five_kills_leave_the_weights_of_a_run_without_any(data, tmp_path):
-    whole = run_program(*arguments(data, tmp_path / "whole"))
+    whole = run_program(*arguments(data, tmp_path / "whole", "--packed"))
     assert whole.code == 0, whole.err
     moments = np.random.default_rng().integers(1, 12, KILLS)
     metrics = tmp_path / "cut" / "training" / "metrics.jsonl"
-    killed = [kill_after(arguments(data, tmp_path / "cut"), metrics, n) for n in moments]
+    killed = [
+        kill_after(arguments(data, tmp_path / "cut", "--packed"), metrics, n) for n in moments
+    ]
     assert killed == [True] * KILLS, moments
     assert not (tmp_path / "cut" / "model").exists()
-    last = run_program(*arguments(data, tmp_path / "cut"))
+    last = run_program(*arguments(data, tmp_path / "cut", "--packed"))
     assert last.code == 0, last.err
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole"), moments
 

@@ -41,17 +41,33 @@ def curve(data, output, *options, steps=12):
     return [json.loads(line) for line in lines]
 
 
-def test_eight_devices_have_the_curve_of_one(data, tmp_path):
-    pytest.importorskip("jax")
-    one = curve(data, tmp_path / "one")
-    several = curve(data, tmp_path / "several", "--devices", DEVICES)
-    assert {line["kind"] for line in one} == {"train", "evaluate"}
-    assert len({line["tokens"] for line in one if line["kind"] == "train"}) > 1
+def assert_same(one, several):
+    """The same curves, to rounding."""
     for left, right in zip(one, several, strict=True):
         assert left.keys() == right.keys()
         for name in left.keys() - {"kind", "step_s"}:
             assert right[name] == pytest.approx(left[name], abs=1e-5, rel=1e-5), (name, left)
+
+
+def test_eight_devices_have_the_curve_of_one(data, tmp_path):
+    pytest.importorskip("jax")
+    one = curve(data, tmp_path / "one")
+    assert_same(one, curve(data, tmp_path / "several", "--devices", DEVICES))
+    assert {line["kind"] for line in one} == {"train", "evaluate"}
+    assert len({line["tokens"] for line in one if line["kind"] == "train"}) > 1
     assert one[-1]["masked_lm_loss"] < one[0]["masked_lm_loss"]
+
+
+@pytest.mark.slow
+def test_packed_rows_on_eight_devices_have_the_curve_of_a_row_for_each(data, tiny_bert, tmp_path):
+    pytest.importorskip("jax")
+    start = tiny_bert(
+        heads=("pooler", "masked_lm", "next_sentence"), num_hidden_layers=1,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    alone = curve(data, tmp_path / "alone", "--init", start)
+    packed = curve(data, tmp_path / "packed", "--init", start, "--packed", "--devices", DEVICES)
+    assert_same(alone, packed)
 
 
 @pytest.mark.slow

@@ -159,6 +159,8 @@ def data(corpus: tuple[Path, ...], output: Path, field: str, **o: Any) -> None:
                  help="Whether the pair's label is learned."),
     click.option("--left-to-right", is_flag=True,
                  help="Ablation: predict each token from those before; --objective none."),
+    click.option("--packed", is_flag=True,
+                 help="Short examples share a row: the same losses in less time."),
     click.option("--optimizer", type=click.Choice(["google", "adamw", "lamb"]), default="google",
                  help="google = AdamW without bias correction."),
     click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-4,

@@ -15,6 +15,7 @@ from bertfeat_tools.pretraining.build import DESCRIPTION, HELD_OUT, TRAIN
 from bertfeat_tools.pretraining.examples import RecordFiles
 from bertfeat_tools.pretraining.masking import Masking, mask_tokens
 from bertfeat_tools.pretraining.rows import tokens_of
+from bertfeat_tools.pretraining.sharing import share_rows
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
 
 
@@ -25,10 +26,12 @@ class Corpus:
     Attributes:
         folder: with ``*.tfrecord`` files; ``data.json`` and the tokenizer's files if made here.
         left_to_right: each token is predicted from those before it, unmasked.
+        packed: short examples share a row of the batch.
     """
 
     folder: Path
     left_to_right: bool = False
+    packed: bool = False
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -58,15 +61,18 @@ class Corpus:
             raise InputError(
                 f"{self.folder} has no {kind} examples; bertfeat pretrain data makes them"
             )
-        return ShuffledBatches(len(records), batch_size, seed, self._collate(records, seed))
+        return ShuffledBatches(
+            len(records), batch_size, seed, self._collate(records, batch_size, seed)
+        )
 
-    def _collate(self, records: RecordFiles, seed: int) -> "Collate":
+    def _collate(self, records: RecordFiles, batch_size: int, seed: int) -> "Collate":
         masking = None
         options = self.description.get("options", {})
         if options.get("dynamic"):
             known = {f.name: options["masking"][f.name] for f in fields(Masking)}
             masking = DynamicMasking(Masking(**known), self.tokenizer)
-        return Collate(records, masking, seed, self.left_to_right)
+        sharing = batch_size if self.packed else 0
+        return Collate(records, masking, seed, self.left_to_right, sharing)
 
 
 @dataclass(frozen=True)
@@ -100,12 +106,21 @@ class DynamicMasking:
 
 @dataclass(frozen=True)
 class Collate:
-    """Makes a batch of examples, cut to the longest of them."""
+    """Makes a batch of examples, cut to the longest of them or packed (see ``share_rows``).
+
+    Attributes:
+        records: the examples by number.
+        masking: masks them when they are read; None = they are masked.
+        seed: of that.
+        left_to_right: predict each token from those before it.
+        sharing: examples of a packed batch; 0 = a row for each.
+    """
 
     records: RecordFiles
     masking: DynamicMasking | None
     seed: int
     left_to_right: bool = False
+    sharing: int = 0
 
     def __call__(self, numbers: np.ndarray) -> Batch:
         """Return the encoder's inputs with ``masked_positions``, ``masked_ids`` and weights."""
@@ -115,8 +130,10 @@ class Collate:
             rng = np.random.default_rng((self.seed, *map(int, numbers[:8])))
             examples = [self.masking(example, rng) for example in examples]
         stacked = {name: np.stack([e[name] for e in examples]) for name in examples[0]}
-        length = int(stacked["input_mask"].sum(axis=1).max())
-        length = min(-(-length // 8) * 8, stacked["input_ids"].shape[1])
+        length = stacked["input_ids"].shape[1]
+        if not self.sharing:
+            longest = int(stacked["input_mask"].sum(axis=1).max())
+            length = min(-(-longest // 8) * 8, length)
         batch = {
             "input_ids": stacked["input_ids"][:, :length],
             "attention_mask": stacked["input_mask"][:, :length],
@@ -127,7 +144,8 @@ class Collate:
         }
         if "next_sentence_labels" in stacked:
             batch["next_sentence_labels"] = stacked["next_sentence_labels"][:, 0]
-        return next_tokens(batch) if self.left_to_right else batch
+        batch = next_tokens(batch) if self.left_to_right else batch
+        return share_rows(batch, self.sharing) if self.sharing else batch
 
 
 def next_tokens(batch: Batch) -> Batch:

@@ -32,7 +32,7 @@ class Pretraining(TrainingModel):
         loss = scalars["masked_lm_loss"]
         if self.pairs:
             labels, logits = batch["next_sentence_labels"], found["next_sentence_logits"]
-            is_text = ops.cast(batch["attention_mask"][:, 0] > 0, "float32")  # else filled up
+            is_text = ops.cast(is_example(batch), "float32")
             texts = ops.sum(is_text)
             pair_loss = -ops.sum(picked(ops.log_softmax(logits), labels) * is_text) / texts
             right = ops.equal(ops.cast(ops.argmax(logits, axis=-1), labels.dtype), labels)
@@ -52,13 +52,13 @@ class Pretraining(TrainingModel):
         scalars = {
             "masked_lm_loss": ops.sum(losses * weights) / total,
             "masked_lm_accuracy": ops.sum(right) / total,
-            "tokens": ops.sum(ops.cast(batch["attention_mask"], "float32")),
+            "tokens": ops.sum(ops.cast(batch["attention_mask"] > 0, "float32")),
         }
         return scalars if self.bert.config.is_decoder else scalars | self._kinds(right, batch)
 
     def _kinds(self, right: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         labels, weights = batch["masked_ids"], ops.cast(batch["masked_weights"], "float32")
-        seen = ops.take_along_axis(batch["input_ids"], batch["masked_positions"], axis=1)
+        seen = seen_ids(batch)
         is_mask, is_same = ops.equal(seen, self.mask_id), ops.equal(seen, labels)
         kinds = {
             "mask": is_mask,
@@ -70,6 +70,21 @@ class Pretraining(TrainingModel):
             f"accuracy_{kind}": ops.sum(right * share) / ops.maximum(ops.sum(share), 1.0)
             for kind, share in shares.items()
         }
+
+
+def is_example(batch: dict[str, Tensor]) -> Tensor:
+    """Tell real examples from those that fill a batch up, bool (B,)."""
+    first = batch["lengths"] if "lengths" in batch else batch["attention_mask"][:, 0]
+    return first > 0
+
+
+def seen_ids(batch: dict[str, Tensor]) -> Tensor:
+    """Return what the model sees in the masked places, int (B, M)."""
+    ids, places = batch["input_ids"], batch["masked_positions"]
+    if "token_places" not in batch:
+        return ops.take_along_axis(ids, places, axis=1)
+    places = ops.take_along_axis(batch["token_places"], places, axis=1)
+    return ops.take(ops.reshape(ids, (-1,)), places, axis=0)
 
 
 def picked(scores: Tensor, labels: Tensor) -> Tensor:

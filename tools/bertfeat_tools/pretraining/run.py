@@ -45,6 +45,7 @@ class PretrainOptions:
         objective: ``nsp`` (or ``sop``: the label in the examples) or ``none``.
         left_to_right: predict each token from those before it, with causal attention (an
             ablation); needs objective ``none``, since [CLS] then sees nothing of the texts.
+        packed: short examples share a row of the batch, without seeing each other.
         held_out_batches: batches that an evaluation looks at.
     """
 
@@ -58,6 +59,7 @@ class PretrainOptions:
     max_positions: int = 512
     objective: str = "nsp"
     left_to_right: bool = False
+    packed: bool = False
     held_out_batches: int = 20
 
     def __post_init__(self) -> None:
@@ -99,7 +101,7 @@ def pretrain(
     Returns:
         The last held-out scores, or the last training ones.
     """
-    corpora = [Corpus(path, options.left_to_right) for path in options.data]
+    corpora = [Corpus(path, options.left_to_right, options.packed) for path in options.data]
     start(settings.seed)
     use_devices(devices)
     from bertfeat_tools.pretraining.model import HEADS, Pretraining

@@ -47,11 +47,9 @@ def dealt(batches: Batches, count: int) -> Batches:
 
 
 def even_rows(batch: Batch, count: int) -> Batch:
-    """Add rows of zeros, padding alone, until the rows are a multiple of a number of devices."""
-    rows = len(next(iter(batch.values())))
-    missing = -rows % count
+    """Add rows of zeros, padding alone, until those of each array are a multiple of the devices."""
     return {
-        name: np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
+        name: np.pad(array, [(0, -len(array) % count)] + [(0, 0)] * (array.ndim - 1))
         for name, array in batch.items()
     }
 
