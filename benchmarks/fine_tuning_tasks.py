@@ -1,0 +1,200 @@
+"""The tasks of ``fine_tuning.py``: which rows of which files, and how predictions are scored."""
+
+import gzip
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertfeat.ner.files import read_tagged
+from bertfeat.ner.schemes import convert
+from bertfeat_tools.finetuning.examples import read_examples
+from bertfeat_tools.finetuning.questions import read_questions
+from bertfeat_tools.finetuning.segmented import as_sentence, read_segmented, words_of
+from bertfeat_tools.scoring.chunks import score_chunks
+from bertfeat_tools.scoring.lines import score_classes, score_similarities
+from bertfeat_tools.scoring.segmentation import segmentation_statistic
+from bertfeat_tools.scoring.span import read_questions as read_gold
+from bertfeat_tools.scoring.span import score_spans
+from texts import DATA
+
+DRAWN = 0
+"""Seed of the rows that are drawn; those of the trainings are others' business."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set, for both sides.
+
+    Attributes:
+        kind: of ``torch_fine_tuning.py``.
+        files: training and held-out rows below the test data; of one file alone both are drawn.
+        command: ours, after ``bertfeat train``.
+        write: makes the files that both sides read; takes the task, the folder and how many rows.
+        score: from the held-out file, the training file and predictions to scores.
+        metric: of these, the one that is compared.
+        recipe: options that both sides understand, where they are not the usual ones.
+        limits: rows for training and held out.
+    """
+
+    kind: str
+    files: tuple[str, ...]
+    command: tuple[str, ...]
+    write: Callable[["Task", Path], None]
+    score: Callable[[Path, Path, Any], Mapping[str, float]]
+    metric: str = "f1"
+    columns: tuple[str, ...] = ()
+    recipe: dict[str, Any] = field(default_factory=dict)
+    limits: tuple[int, int] = (1000, 500)
+    suffix: str = ".jsonl"
+
+    def paths(self, folder: Path) -> list[Path]:
+        """Return the files of training and of held-out rows."""
+        return [folder / (name + self.suffix) for name in ("train", "dev")]
+
+    def parts(self, read: Callable[[Path], Sequence[Any]]) -> list[list[Any]]:
+        """Return the rows drawn of each file, or of the one file for both parts."""
+        found = [list(read(DATA / name)) for name in self.files]
+        numbers = [np.random.default_rng(DRAWN).permutation(len(rows)) for rows in found]
+        if len(found) == 1:
+            held_out = min(self.limits[1], len(found[0]) // 5)
+            numbers = [numbers[0][held_out:], numbers[0][:held_out]]
+            found *= 2
+        return [
+            [rows[n] for n in own[:limit]]
+            for rows, own, limit in zip(found, numbers, self.limits, strict=True)
+        ]
+
+
+def write_texts(task: Task, folder: Path) -> None:
+    """Write texts or pairs with their labels as JSON lines."""
+
+    def read(path: Path) -> list[dict[str, str]]:
+        found = read_examples(path, task.columns)
+        texts = [(item,) if isinstance(item, str) else item for item in found.items]
+        return [
+            {**dict(zip(("text", "second"), own, strict=False)), "label": label}
+            for own, label in zip(texts, found.labels, strict=True)
+        ]
+
+    _write_lines(task, folder, task.parts(read))
+
+
+def write_choices(task: Task, folder: Path) -> None:
+    """Write questions with their choices as JSON lines."""
+
+    def read(path: Path) -> list[dict[str, Any]]:
+        found = read_questions(path)
+        return [
+            {"text": text, "choices": choices, "label": answer}
+            for (text, choices), answer in zip(found.items, found.answers, strict=True)
+        ]
+
+    _write_lines(task, folder, task.parts(read))
+
+
+def write_tags(task: Task, folder: Path) -> None:
+    """Write words and tags in columns."""
+    for path, part in zip(task.paths(folder), task.parts(read_tagged), strict=True):
+        sentences = [
+            "\n".join(
+                f"{word}\t{tag}" for word, tag in zip(s.words, convert(s.tags, "IOB2"), strict=True)
+            )
+            for s in part
+        ]
+        path.write_text("\n\n".join(sentences) + "\n", "utf-8")
+
+
+def write_segmented(task: Task, folder: Path) -> None:
+    """Write a sentence a line, blanks between words."""
+    for path, part in zip(task.paths(folder), task.parts(read_segmented), strict=True):
+        lines = [" ".join("".join(word.split()) for word in words) for words in part]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def write_questions(task: Task, folder: Path) -> None:
+    """Write questions in SQuAD's layout; the held-out ones are of other articles."""
+    articles = json.loads(gzip.decompress((DATA / task.files[0]).read_bytes()))["data"]
+    rng = np.random.default_rng(DRAWN)
+    cut = -(len(articles) // 4)
+    for path, part, limit in zip(
+        task.paths(folder), (articles[:cut], articles[cut:]), task.limits, strict=True
+    ):
+        rows = [(p["context"], q) for a in part for p in a["paragraphs"] for q in p["qas"]]
+        chosen = [rows[n] for n in rng.permutation(len(rows))[:limit]]
+        paragraphs = [{"context": context, "qas": [question]} for context, question in chosen]
+        whole = {"version": "1.1", "data": [{"title": "drawn", "paragraphs": paragraphs}]}
+        path.write_text(json.dumps(whole, ensure_ascii=False), "utf-8")
+
+
+def _write_lines(task: Task, folder: Path, parts: Sequence[Sequence[Any]]) -> None:
+    for path, rows in zip(task.paths(folder), parts, strict=True):
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _labels(dev: Path) -> list[Any]:
+    return [json.loads(line)["label"] for line in dev.read_text("utf-8").splitlines()]
+
+
+def score_labels(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]:
+    """Score classes; F1 is that of the label 1."""
+    gold = [str(label) for label in _labels(dev)]
+    return score_classes(gold, [str(p) for p in predicted], "1" if "1" in gold else None)
+
+
+def score_values(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]:
+    """Score values."""
+    return score_similarities(np.array(_labels(dev), float), np.array(predicted, float))
+
+
+def score_entities(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]:
+    """Score tags as conlleval does."""
+    gold = [list(s.tags or ()) for s in read_tagged(dev)]
+    return score_chunks(gold, predicted, mode="conlleval", scheme="IOB2")[""].to_dict()
+
+
+def score_words(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]:
+    """Score segmented words as SIGHAN does."""
+    gold = read_segmented(dev)
+    known = frozenset(word for words in read_segmented(train) for word in words)
+    letters = [as_sentence(words).words for words in gold]
+    found = [words_of(*pair) for pair in zip(letters, predicted, strict=True)]
+    return segmentation_statistic(gold, found, known)(np.arange(len(gold)))
+
+
+def score_answers(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]:
+    """Score answers as SQuAD's script does."""
+    return score_spans(read_gold(dev)[0], predicted, False)
+
+
+CLASSIFY = ("classify", "--columns", "text,label")
+PAIRS = ("classify", "--columns", "text,second,label")
+TASKS = {
+    "sst-2": Task("classify", ("cls/sst2-train.tsv.gz", "cls/sst2-dev.tsv.gz"), CLASSIFY,
+                  write_texts, score_labels, "accuracy", ("1", "2")),
+    "banking77": Task("classify", ("cls/banking77-train.csv.gz",), CLASSIFY, write_texts,
+                      score_labels, "accuracy", ("text", "category")),
+    "mrpc": Task("classify", ("pair/mrpc-train.tsv.gz", "pair/mrpc-val.tsv.gz"),
+                 (*PAIRS, "--metric", "f1", "--positive", "1"), write_texts, score_labels, "f1",
+                 ("#1 String", "#2 String", "Quality")),
+    "cola": Task("classify", ("cls/cola-in_domain_train.tsv.gz", "cls/cola-in_domain_dev.tsv"),
+                 (*CLASSIFY, "--metric", "mcc"), write_texts, score_labels, "mcc", ("4", "2")),
+    "sts-b": Task("regression", ("sts/stsb-en-train.csv.gz", "sts/stsb-en-dev.csv.gz"),
+                  (*PAIRS, "--problem", "regression"), write_texts, score_values, "spearman",
+                  ("1", "2", "3")),
+    "codah": Task("choice", ("mc/codah-fold0-train.tsv.gz",), ("choice",), write_choices,
+                  score_labels, "accuracy"),
+    "openbookqa": Task("choice", ("mc/openbookqa-dev.tsv.gz",), ("choice",), write_choices,
+                       score_labels, "accuracy"),
+    "wnut-17": Task("tag", ("ner/wnut17/wnut17train.conll.gz", "ner/wnut17/emerging.dev.conll.gz"),
+                    ("tag",), write_tags, score_entities, suffix=".conll"),
+    "segmentation": Task("segmentation", ("cws/zh_gsd-ud-dev.conllu.gz",),
+                         ("tag", "--task", "segmentation"), write_segmented, score_words,
+                         suffix=".txt"),
+    "squad": Task("span", ("mrc/squad-dev-v1.1-open.json.gz",), ("span",), write_questions,
+                  score_answers, recipe={"max-seq-len": 384}, limits=(200, 200), suffix=".json"),
+}  # fmt: skip
