@@ -171,6 +171,7 @@ def score_answers(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]
     return score_spans(read_gold(dev)[0], predicted, False)
 
 
+SMALL = {"batch-size": 8}
 CLASSIFY = ("classify", "--columns", "text,label")
 PAIRS = ("classify", "--columns", "text,second,label")
 TASKS = {
@@ -191,10 +192,10 @@ TASKS = {
     "openbookqa": Task("choice", ("mc/openbookqa-dev.tsv.gz",), ("choice",), write_choices,
                        score_labels, "accuracy"),
     "wnut-17": Task("tag", ("ner/wnut17/wnut17train.conll.gz", "ner/wnut17/emerging.dev.conll.gz"),
-                    ("tag",), write_tags, score_entities, suffix=".conll"),
+                    ("tag",), write_tags, score_entities, recipe=SMALL, suffix=".conll"),
     "segmentation": Task("segmentation", ("cws/zh_gsd-ud-dev.conllu.gz",),
                          ("tag", "--task", "segmentation"), write_segmented, score_words,
-                         suffix=".txt"),
+                         recipe=SMALL, suffix=".txt"),
     "squad": Task("span", ("mrc/squad-dev-v1.1-open.json.gz",), ("span",), write_questions,
-                  score_answers, recipe={"max-seq-len": 384}, limits=(200, 200), suffix=".json"),
+                  score_answers, recipe={"max-seq-len": 384, "batch-size": 8}, limits=(200, 200), suffix=".json"),
 }  # fmt: skip

@@ -112,26 +112,58 @@ class AdamW(keras.optimizers.Optimizer):
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         """Update one variable."""
         place = self._get_variable_index(variable)  # a back end may pass its own variable, no path
-        update = self._adam(gradient, place)
-        if not self.paths[place].endswith(UNDECAYED):
-            weight = ops.convert_to_tensor(variable)
-            update = self._scale(weight, update + self.decay * weight)
-        rate = ops.cast(learning_rate, update.dtype) * self.rates(self.paths[place])
-        self.assign_sub(variable, update * rate)
-
-    def _adam(self, gradient: Tensor, place: int) -> Tensor:
-        first, second = self.first[place], self.second[place]
+        first, second, path = self.first[place], self.second[place], self.paths[place]
         gradient = ops.cast(gradient, first.dtype)
+        rate = ops.cast(learning_rate, first.dtype) * self.rates(path)
+        self._update(variable, gradient, (first, second), rate, not path.endswith(UNDECAYED))
+
+    def _update(
+        self, variable: Any, gradient: Tensor, moments: tuple[Any, Any], rate: Tensor, decays: bool
+    ) -> None:
+        """Update one variable and its moments."""
+        factor, epsilon = self._young()
+        if decays and self.decay:
+            self.assign_sub(variable, ops.convert_to_tensor(variable) * (rate * self.decay))
+        if keras.backend.backend() == "tensorflow":
+            _fused_adam(self, variable, gradient, moments, (rate * factor, epsilon))
+            return
+        first, second = self._moved(gradient, moments)
+        self.assign_sub(variable, rate * factor * first / (ops.sqrt(second) + epsilon))
+
+    def _moved(self, gradient: Tensor, moments: tuple[Any, Any]) -> tuple[Any, Any]:
+        first, second = moments
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))
         self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
-        if not self.bias_correction:
-            return first / (ops.sqrt(second) + self.epsilon)
-        count = ops.cast(self.iterations + 1, first.dtype)
-        young_1, young_2 = (1 - ops.power(beta, count) for beta in (self.beta_1, self.beta_2))
-        return first / young_1 / (ops.sqrt(second / young_2) + self.epsilon)
+        return first, second
 
-    def _scale(self, weight: Tensor, update: Tensor) -> Tensor:
-        return update
+    def _young(self) -> tuple[Tensor, Tensor]:
+        """Return the factor of the update and the epsilon that make up for young moments.
+
+        With m and v corrected by a and b, m / a / (sqrt(v / b) + e) is sqrt(b) / a times
+        m / (sqrt(v) + e sqrt(b)).
+        """
+        if not self.bias_correction:
+            return ops.ones(()), ops.convert_to_tensor(self.epsilon, "float32")
+        count = ops.cast(self.iterations + 1, "float32")
+        young_1, young_2 = (1 - ops.power(beta, count) for beta in (self.beta_1, self.beta_2))
+        return ops.sqrt(young_2) / young_1, self.epsilon * ops.sqrt(young_2)
+
+
+def _fused_adam(
+    optimizer: AdamW, variable: Any, gradient: Tensor, moments: tuple[Any, Any],
+    rate_and_epsilon: tuple[Tensor, Tensor],
+) -> None:  # fmt: skip
+    """Update weight and moments in one pass over memory, by TensorFlow's own kernel."""
+    import tensorflow as tf
+
+    rate, epsilon = rate_and_epsilon
+    handles = [
+        (one if hasattr(one, "handle") else one.value).handle for one in (variable, *moments)
+    ]
+    tf.raw_ops.ResourceApplyAdam(
+        var=handles[0], m=handles[1], v=handles[2], beta1_power=0.0, beta2_power=0.0, lr=rate,
+        beta1=optimizer.beta_1, beta2=optimizer.beta_2, epsilon=epsilon, grad=gradient,
+    )  # fmt: skip
 
 
 def whole(gradient: Tensor) -> Tensor:
@@ -163,10 +195,19 @@ class Lamb(AdamW):
     Biases and normalizations are not scaled.
     """
 
-    def _scale(self, weight: Tensor, update: Tensor) -> Tensor:
-        weighs, moves = (ops.norm(ops.reshape(x, (-1,))) for x in (weight, update))
-        ratio = ops.where(ops.logical_and(weighs > 0, moves > 0), weighs / moves, 1.0)
-        return update * ratio
+    def _update(
+        self, variable: Any, gradient: Tensor, moments: tuple[Any, Any], rate: Tensor, decays: bool
+    ) -> None:
+        factor, epsilon = self._young()
+        first, second = self._moved(gradient, moments)
+        update = factor * first / (ops.sqrt(second) + epsilon)
+        if decays:
+            weight = ops.convert_to_tensor(variable)
+            update = update + self.decay * weight
+            weighs, moves = (ops.norm(ops.reshape(x, (-1,))) for x in (weight, update))
+            ratio = ops.where(ops.logical_and(weighs > 0, moves > 0), weighs / moves, 1.0)
+            update = update * ratio
+        self.assign_sub(variable, rate * update)
 
 
 OPTIMIZERS: dict[str, tuple[type[AdamW], dict[str, Any]]] = {
