@@ -197,5 +197,6 @@ TASKS = {
                          ("tag", "--task", "segmentation"), write_segmented, score_words,
                          recipe=SMALL, suffix=".txt"),
     "squad": Task("span", ("mrc/squad-dev-v1.1-open.json.gz",), ("span",), write_questions,
-                  score_answers, recipe={"max-seq-len": 384, "batch-size": 8}, limits=(200, 200), suffix=".json"),
+                  score_answers, recipe={**SMALL, "max-seq-len": 384}, limits=(200, 200),
+                  suffix=".json"),
 }  # fmt: skip
