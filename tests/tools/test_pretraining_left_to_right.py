@@ -10,7 +10,8 @@ from bertfeat import Encoder
 from bertfeat.errors import InputError
 from bertfeat_tools.cli.group import bertfeat
 from bertfeat_tools.pretraining.corpus import next_tokens
-from bertfeat_tools.pretraining.run import PretrainOptions, pretrain
+from bertfeat_tools.pretraining.options import PretrainOptions
+from bertfeat_tools.pretraining.run import pretrain
 from bertfeat_tools.training.settings import TrainSettings
 from command_line import call
 from tiny_bert import VOCABULARY, write_tokenizer

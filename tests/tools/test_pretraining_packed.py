@@ -86,5 +86,5 @@ def test_every_example_stands_in_one_row_and_no_row_overflows(lengths):
 
 def test_numbers_of_rows_are_few():
     found = {few_values(count) for count in range(1, 257)}
-    assert len(found) == 28
-    assert all(count <= few_values(count) <= 1.25 * count for count in range(1, 257))
+    assert len(found) == 48
+    assert all(count <= few_values(count) <= 1.125 * count for count in range(1, 257))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 
@@ -12,7 +13,8 @@ import pytest
 import lower_pretraining
 from bertfeat.errors import ConfigError
 from bertfeat_tools.training.devices import even_rows, use_devices
-from command_line import run_program
+from bertfeat_tools.training.hosts import Hosts
+from command_line import program, run_program
 from small_corpus import write_examples
 
 DEVICES = 8
@@ -28,15 +30,53 @@ def data(tmp_path_factory):
     return write_examples(tmp_path_factory.mktemp("devices"), 11, "--held-out-every", 4)
 
 
-def curve(data, output, *options, steps=12):
-    """Run, with dropout, and return the lines of the curves."""
-    done = run_program(
-        "main", "pretrain", "run", "--data", data, "--output", output, "--steps", steps,
+def arguments(data, output, *options):
+    """The command line of a run with dropout."""
+    return (
+        "main", "pretrain", "run", "--data", data, "--output", output, "--steps", 12,
         "--batch-size", 12, "--num-layers", 1, "--hidden-size", 16, "--num-heads", 2,
         "--max-positions", 64, "--save-every", 4, "--evaluate-every", 6, "--log-every", 1,
-        "--learning-rate", 0.01, "--quiet", *options, env=JAX,
+        "--learning-rate", 0.01, "--quiet", *options,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def one(data, tmp_path_factory):
+    """The curve of one device."""
+    pytest.importorskip("jax")
+    return curve(data, tmp_path_factory.mktemp("one"))
+
+
+def curve(data, output, *options):
+    """Run and return the lines of the curves."""
+    done = run_program(*arguments(data, output, *options), env=JAX)
     assert done.code == 0, done.err
+    return lines_of(output)
+
+
+def together(data, outputs, *options):
+    """Run one process for each output, two devices each; return what they printed (not Gloo)."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    several = ("--hosts", address, "--host-count", len(outputs), "--devices", 2, *options)
+    started = [
+        subprocess.Popen(
+            program(*arguments(data, output, *several, "--host-number", number)), env=JAX,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for number, output in enumerate(outputs)
+    ]  # fmt: skip
+    try:
+        ended = [process.communicate(timeout=240) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0] * len(outputs), ended
+    return [re.sub(r"\[Gloo\].*\n", "", out) for out, _ in ended]
+
+
+def lines_of(output):
+    """The lines of a run's curves."""
     lines = (output / "training" / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
@@ -49,9 +89,7 @@ def assert_same(one, several):
             assert right[name] == pytest.approx(left[name], abs=1e-5, rel=1e-5), (name, left)
 
 
-def test_eight_devices_have_the_curve_of_one(data, tmp_path):
-    pytest.importorskip("jax")
-    one = curve(data, tmp_path / "one")
+def test_eight_devices_have_the_curve_of_one(data, one, tmp_path):
     assert_same(one, curve(data, tmp_path / "several", "--devices", DEVICES))
     assert {line["kind"] for line in one} == {"train", "evaluate"}
     assert len({line["tokens"] for line in one if line["kind"] == "train"}) > 1
@@ -68,6 +106,38 @@ def test_packed_rows_on_eight_devices_have_the_curve_of_a_row_for_each(data, tin
     alone = curve(data, tmp_path / "alone", "--init", start)
     packed = curve(data, tmp_path / "packed", "--init", start, "--packed", "--devices", DEVICES)
     assert_same(alone, packed)
+
+
+def test_two_hosts_have_the_curve_of_one_device_and_the_first_alone_writes(data, one, tmp_path):
+    outputs = (tmp_path / "first", tmp_path / "second")
+    printed = together(data, outputs)
+    assert_same(one, lines_of(outputs[0]))
+    assert "perplexity" in json.loads(printed[0])
+    assert (printed[1], outputs[1].exists()) == ("", False)
+    assert (outputs[0] / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_hosts_go_on_from_the_firsts_checkpoint_with_the_same_bits(data, tmp_path):
+    pytest.importorskip("jax")
+    weights = tmp_path / "first" / "model" / "model.safetensors"
+    outputs = (tmp_path / "first", tmp_path / "second")
+    together(data, outputs, "--packed")
+    whole = weights.read_bytes()
+    (tmp_path / "first" / "training" / "checkpoints" / "0000012.safetensors").unlink()
+    weights.unlink()
+    weights.parent.rename(tmp_path / "away")
+    together(data, outputs, "--packed")
+    assert weights.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("hosts", "message"),
+    [(("here",), "neither HOST:PORT"), (("a:1", 2, 2), "host number 2 of 2: numbers are 0 to 1")],
+)
+def test_hosts_that_cannot_meet_are_refused(hosts, message):
+    with pytest.raises(ConfigError, match=message):
+        Hosts(*hosts)
 
 
 @pytest.mark.slow

@@ -45,6 +45,14 @@ def read_config(ctx: click.Context, _: click.Parameter, value: Path | None) -> N
     ctx.default_map = {**(ctx.default_map or {}), **values}
 
 
+class BatchSize(click.IntRange):
+    """The examples of a batch; ``auto`` is 0: as many as fit."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Read a number of 1 or more, or the word."""
+        return 0 if value == "auto" else int(super().convert(value, param, ctx))
+
+
 def _names(parameter: click.Parameter) -> list[str]:
     return [name.lstrip("-") for name in parameter.opts]
 
@@ -148,8 +156,10 @@ def data(corpus: tuple[Path, ...], output: Path, field: str, **o: Any) -> None:
                  help="The folder made; an interrupted run in it goes on."),
     click.option("--steps", type=click.IntRange(1), multiple=True, required=True,
                  help="Updates, for each phase."),
-    click.option("--batch-size", "batch_sizes", type=click.IntRange(1), multiple=True,
-                 default=(32,), help="Examples of a batch, for each phase."),
+    click.option("--batch-size", "batch_sizes", type=BatchSize(1), metavar="N|auto", multiple=True,
+                 default=(32,), help="Examples of a batch, for each phase; auto = what fits."),
+    click.option("--update-examples", type=click.IntRange(0), default=0,
+                 help="With --batch-size auto: examples of an update, of as few batches as fit."),
     click.option("--init", default="", show_default="from scratch", help="Model to go on from."),
     click.option("--num-layers", type=click.IntRange(1), default=4, help="L."),
     click.option("--hidden-size", type=click.IntRange(1), default=256, help="H."),
@@ -182,13 +192,20 @@ def data(corpus: tuple[Path, ...], output: Path, field: str, **o: Any) -> None:
                  help="Of this machine; then the cost is projected too."),
     click.option("--devices", type=click.IntRange(1), default=1,
                  help="GPUs or TPU cores that share each batch, with KERAS_BACKEND=jax."),
+    click.option("--hosts", default="", metavar="ADDRESS:PORT|auto", show_default="one alone",
+                 help="Where the first of several processes listens that share each batch."),
+    click.option("--host-number", type=click.IntRange(0), default=0, help="This one's, from 0."),
+    click.option("--host-count", type=click.IntRange(1), default=1, help="Of all."),
     QUIET,
 )  # fmt: skip
 def run(output: Path, quiet: bool, price_per_hour: float, devices: int, **options: Any) -> None:
     """Pre-train on examples and write OUTPUT/model, a Hugging Face folder with its heads."""
-    from bertfeat_tools.pretraining.run import PretrainOptions, pretrain
+    from bertfeat_tools.pretraining.options import PretrainOptions
+    from bertfeat_tools.pretraining.run import pretrain
+    from bertfeat_tools.training.hosts import Hosts
     from bertfeat_tools.training.settings import TrainSettings
 
+    together = [options[name] for name in ("hosts", "host_number", "host_count")]
     chosen = PretrainOptions(
         **{f.name: options[f.name] for f in fields(PretrainOptions) if f.name in options}
     )
@@ -203,5 +220,7 @@ def run(output: Path, quiet: bool, price_per_hour: float, devices: int, **option
             lambda step, steps, values: show(f"loss {values['loss']:.3f}", step, steps),
             tell=lambda sentence: None if quiet else click.echo(sentence, err=True),
             price_per_hour=price_per_hour, devices=devices,
+            hosts=Hosts(*together) if options["hosts"] else None,
         )  # fmt: skip
-    click.echo(json.dumps({**found, "model": str(output / "model")}))
+    if found:
+        click.echo(json.dumps({**found, "model": str(output / "model")}))

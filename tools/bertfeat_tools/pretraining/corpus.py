@@ -62,10 +62,11 @@ class Corpus:
                 f"{self.folder} has no {kind} examples; bertfeat pretrain data makes them"
             )
         return ShuffledBatches(
-            len(records), batch_size, seed, self._collate(records, batch_size, seed)
+            len(records), batch_size, seed, self.collate(records, batch_size, seed)
         )
 
-    def _collate(self, records: RecordFiles, batch_size: int, seed: int) -> "Collate":
+    def collate(self, records: RecordFiles, batch_size: int, seed: int) -> "Collate":
+        """Return what makes a batch of the numbers of its examples."""
         masking = None
         options = self.description.get("options", {})
         if options.get("dynamic"):
@@ -116,7 +117,7 @@ class Collate:
         sharing: examples of a packed batch; 0 = a row for each.
     """
 
-    records: RecordFiles
+    records: RecordFiles | Sequence[dict[str, np.ndarray]]
     masking: DynamicMasking | None
     seed: int
     left_to_right: bool = False

@@ -67,6 +67,6 @@ def filled_rows(lengths: list[int], space: int) -> Rows:
 
 
 def few_values(count: int) -> int:
-    """Round up to a number of three binary digits and zeros, so that few shapes are compiled."""
-    step = 1 << max(0, count.bit_length() - 3)
+    """Round up to a number of four binary digits and zeros, so that few shapes are compiled."""
+    step = 1 << max(0, count.bit_length() - 4)
     return -(-count // step) * step

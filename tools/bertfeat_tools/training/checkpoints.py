@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bertfeat.errors import CheckpointError
+from bertfeat_tools.training.hosts import is_first
 
 BEST = "best"
 SUFFIX = ".safetensors"
@@ -32,7 +33,7 @@ class Checkpoints:
     keep: int = 1
 
     def save(self, name: str, variables: list[Any], state: Mapping[str, Any]) -> Path:
-        """Write the values of variables and a JSON state.
+        """Write the values of variables and a JSON state, if this process is the first of several.
 
         Raises:
             CheckpointError: the disk is full or cannot be written; what was there is as it was.
@@ -41,6 +42,8 @@ class Checkpoints:
         from safetensors.numpy import save_file
 
         path = self.folder / f"{name}{SUFFIX}"
+        if not is_first():
+            return path
         temporary = path.with_suffix(".partial")
         tensors = {key: np.asarray(value, order="C") for key, value in named(variables).items()}
         try:

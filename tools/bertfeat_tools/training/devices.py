@@ -11,18 +11,20 @@ import numpy as np
 
 from bertfeat.errors import ConfigError
 from bertfeat_tools.training.batches import Batch, Batches
+from bertfeat_tools.training.hosts import place
 
 
 def use_devices(count: int) -> None:
     """Let all models that are made from here on live on several devices.  Call it after ``start``.
 
     Args:
-        count: devices of this machine; 1 = as the back end does by itself.
+        count: devices of this machine, and of each other host; 1 = as the back end does by itself.
 
     Raises:
         ConfigError: the back end is not JAX, or sees fewer devices.
     """
-    if count == 1:
+    _, hosts = place()
+    if count * hosts == 1:
         return
     import keras
 
@@ -31,19 +33,32 @@ def use_devices(count: int) -> None:
             f"devices={count} needs the back end jax, got {keras.backend.backend()}; set "
             "KERAS_BACKEND=jax, or train on one device"
         )
-    found = keras.distribution.list_devices()
-    if count > len(found):
-        raise ConfigError(
-            f"devices={count}, but this machine has {len(found)}: {', '.join(found)}; ask for as "
-            "many at most"
-        )
-    parallel = keras.distribution.DataParallel(devices=found[:count])
+    import jax
+
+    chosen: list[str] = []
+    for host in range(hosts):
+        found = [f"{d.platform}:{d.id}" for d in jax.devices() if d.process_index == host]
+        if count > len(found):
+            raise ConfigError(
+                f"devices={count}, but host {host} has {len(found)}: {', '.join(found)}; ask for "
+                "as many at most"
+            )
+        chosen += found[:count]
+    parallel = keras.distribution.DataParallel(devices=chosen)
     keras.distribution.set_distribution(parallel)
 
 
 def dealt(batches: Batches, count: int) -> Batches:
-    """Return batches that so many devices can share (see :func:`even_rows`)."""
-    return batches if count == 1 else lambda step: even_rows(batches(step), count)
+    """Return this host's part of batches that so many devices of each share (`even_rows`)."""
+    number, hosts = place()
+    if count * hosts == 1:
+        return batches
+
+    def part(step: int) -> Batch:
+        whole = even_rows(batches(step), count * hosts)
+        return {name: np.split(array, hosts)[number] for name, array in whole.items()}
+
+    return part
 
 
 def even_rows(batch: Batch, count: int) -> Batch:

@@ -16,8 +16,9 @@ import keras
 from bertfeat.engine.backend import gpu_names
 from bertfeat_tools.training.batches import Batches
 from bertfeat_tools.training.checkpoints import BEST, Checkpoints, restore
+from bertfeat_tools.training.hosts import is_first, of_the_first
 from bertfeat_tools.training.model import TrainingModel
-from bertfeat_tools.training.records import Curves, write_manifest
+from bertfeat_tools.training.records import Curves, NoCurves, write_manifest
 from bertfeat_tools.training.settings import TrainSettings
 from bertfeat_tools.training.step import Step, make_step
 
@@ -67,11 +68,12 @@ def train(
         CheckpointError: the folder belongs to another run, or cannot be written.
         FloatingPointError: the loss is no finite number.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_manifest(folder, settings.to_dict(), facts or {})
+    if is_first():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_manifest(folder, settings.to_dict(), facts or {})
     run = Run(model, batches, settings, Checkpoints(folder / "checkpoints", settings.keep))
     run.prepare()
-    curves = Curves(folder, run.result.step)
+    curves = (Curves if is_first() else NoCurves)(folder, run.result.step)
     try:
         run.go(curves, evaluate, progress or (lambda step, steps, values: None))
     finally:
@@ -94,11 +96,11 @@ class Run:
     def prepare(self) -> None:
         """Compile the model and take up the newest checkpoint."""
         self.compile()
-        newest = self.checkpoints.newest()
-        if newest is not None:
-            state = restore(newest, self.variables)
-            self.result = TrainResult(state["step"], state["scores"], state["best_step"])
-            self.without_gain = state["without_gain"]
+        with of_the_first(self.checkpoints.newest()) as newest:
+            if newest is not None:
+                state = restore(newest, self.variables)
+                self.result = TrainResult(state["step"], state["scores"], state["best_step"])
+                self.without_gain = state["without_gain"]
 
     def compile(self) -> None:
         """Freeze what does not learn, choose what is computed again, make the optimizer."""
@@ -141,9 +143,9 @@ class Run:
                 self.judge(curves, evaluate(self.model))
             if self._is_due(self.settings.save_every):
                 self.checkpoints.save_step(self.result.step, self.variables, self._state())
-        best = self.checkpoints.best()
-        if best is not None:
-            restore(best, self.model.variables)
+        with of_the_first(self.checkpoints.best()) as best:
+            if best is not None:
+                restore(best, self.model.variables)
 
     def update(self) -> dict[str, float]:
         """Do one update of the weights and return the means of its scalars."""

@@ -67,6 +67,19 @@ class Curves:
                 tf.summary.write(tag, tf.constant(float(value)), step, metadata=_scalar(tag))
 
 
+class NoCurves(Curves):
+    """Curves that are another process's to write."""
+
+    def __post_init__(self) -> None:
+        """Open nothing."""
+
+    def add(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        """Append nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
 def read_curves(folder: Path) -> list[dict[str, Any]]:
     """Read the lines of a run's ``metrics.jsonl``; a half line at the end is left out."""
     path = folder / METRICS
