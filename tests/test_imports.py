@@ -1,15 +1,12 @@
 """What importing costs, and what a bare install says, seen from fresh interpreters."""
 
 import json
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from bertfeat_tools.cli.group import COMMANDS
-from source_tree import ROOT
 
 HEAVY = (
     "faiss", "huggingface_hub", "jax", "keras", "pyarrow", "safetensors", "tensorflow", "torch",
@@ -120,23 +117,3 @@ def test_an_import_whose_extra_is_missing_raises_import_error_naming_it():
     last = done.stderr.splitlines()[-1]
     assert "MissingExtra: bertfeat.Encoder needs" in last
     assert 'pip install "bertfeat[serve]"' in last
-
-
-@pytest.mark.slow
-def test_a_real_bare_install_has_numpy_and_pyzmq_only(tmp_path: Path):
-    source, interpreter = tmp_path / "source", tmp_path / "bare" / "bin" / "python"
-    unwanted = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "demo-output")
-    shutil.copytree(ROOT, source, ignore=unwanted)
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "bare"], check=True)
-    subprocess.run([interpreter, "-m", "pip", "install", "-q", source], check=True)
-    listed = subprocess.run(
-        [interpreter, "-m", "pip", "list", "--format=json"], capture_output=True, check=True
-    )
-    names = {package["name"] for package in json.loads(listed.stdout)}
-    assert names - {"pip", "setuptools"} == {"bertfeat", "numpy", "pyzmq"}
-    for command in ("bertfeat", "extract_features", "bertfeat-serve"):
-        done = subprocess.run(
-            [interpreter.with_name(command), "--help"], capture_output=True, text=True
-        )
-        assert (done.returncode, done.stdout) == (1, "")
-        assert 'pip install "bertfeat[serve]"' in done.stderr

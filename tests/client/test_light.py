@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from installed import installed
+
 ROOT = Path(__file__).resolve().parents[2]
 FOREIGN = ("bertfeat", "bertfeat_server", "bertfeat_tools", "click", "faiss", "keras", "tensorflow")
 ENCODE = """
@@ -30,13 +32,8 @@ def test_a_call_loads_nothing_but_numpy_and_zmq(router):
 
 @pytest.mark.slow
 def test_a_bare_install_encodes(router, tmp_path):
-    wheels, bare = tmp_path / "wheels", tmp_path / "bare"
-    pip = [sys.executable, "-m", "pip"]
-    subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", wheels, ROOT], check=True)
-    subprocess.run([sys.executable, "-m", "venv", bare], check=True)
-    python = bare / "bin" / "python"
-    [wheel] = wheels.glob("bertfeat-*.whl")
-    subprocess.run([python, "-m", "pip", "install", "-q", wheel], check=True)
+    programs = installed(tmp_path)
+    python = programs / "python"
     freeze = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True)
     names = {line.partition("==")[0].partition(" @")[0] for line in freeze.stdout.splitlines()}
     assert names == {"bertfeat", "numpy", "pyzmq"}
@@ -48,3 +45,7 @@ def test_a_bare_install_encodes(router, tmp_path):
         cwd=tmp_path,
     )
     assert (done.stdout, done.stderr) == ("(2, 8)\n", "")
+    for command in ("bertfeat", "extract_features", "bertfeat-serve"):
+        done = subprocess.run([programs / command, "--help"], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert 'pip install "bertfeat[serve]"' in done.stderr

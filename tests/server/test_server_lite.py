@@ -1,8 +1,6 @@
 """A lite folder behind the server: int8, and no TensorFlow anywhere."""
 
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 from bertfeat import Encoder
 from bertfeat.lite import make
 from bertfeat_client import Client
-from source_tree import ROOT
+from installed import installed
 
 REAL = {"BERTFEAT_SERVE_ENCODER_FACTORY": "bertfeat_server.worker:load_encoder"}
 TEXTS = ["the cat sat on the mat", ("hello", "the big dog"), ["red", "rain"], ""]
@@ -45,13 +43,8 @@ def test_it_is_served_as_the_library_computes_it(start, folder):
 
 @pytest.mark.slow
 def test_the_extra_lite_is_enough_to_serve_it(folder, tmp_path):
-    source, bin = tmp_path / "source", tmp_path / "lite" / "bin"
-    unwanted = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "demo-output")
-    shutil.copytree(ROOT, source, ignore=unwanted)
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "lite"], check=True)
-    install = [bin / "python", "-m", "pip", "install", "-q", f"{source}[lite]"]
-    subprocess.run(install, check=True)
-    command = [bin / "bertfeat-serve", "start", "--model", folder, "--port", "0"]
+    programs = installed(tmp_path, "[lite]")
+    command = [programs / "bertfeat-serve", "start", "--model", folder, "--port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as server:
         ready = server.stdout.readline()
