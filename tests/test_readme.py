@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = dict(re.findall(r"<!-- test: (\w+) -->\n```\w+\n(.*?)```", README, re.DOTALL))
 PRINTED = re.compile(r"^\s*print\(.*\)\s+# (.*)$", re.MULTILINE)
 TREE = re.search(r"## What is where\n\n```\n(.*?)```", README, re.DOTALL)[1]
-START_S, RUN_S, STOP_S = 120, 180, 60
+START_S, RUN_S, STOP_S = 240, 400, 60
 
 
 def environment(folder: Path) -> dict[str, str]:
