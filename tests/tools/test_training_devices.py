@@ -97,6 +97,24 @@ def test_eight_devices_have_the_curve_of_one(data, one, tmp_path):
 
 
 @pytest.mark.slow
+def test_fine_tuning_on_several_devices_has_the_curve_of_one(tiny_bert, tmp_path):
+    pytest.importorskip("jax")
+    texts = tmp_path / "texts.tsv"
+    texts.write_text("".join(f"the cat sat on {n}\t{n % 3}\n" for n in range(21)))
+    model, curves = tiny_bert(num_hidden_layers=1), []
+    for devices in (1, 4):
+        output = tmp_path / str(devices)
+        done = run_program(
+            "main", "train", "classify", "--train", texts, "--dev", texts, "--columns", "1,2",
+            "--model", model, "--epochs", 1, "--batch-size", 8, "--learning-rate", 0.01,
+            "--devices", devices, "--output", output, "--quiet", env=JAX,
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        curves.append(lines_of(output / "seed-0"))
+    assert_same(*curves)
+
+
+@pytest.mark.slow
 def test_packed_rows_on_eight_devices_have_the_curve_of_a_row_for_each(data, tiny_bert, tmp_path):
     pytest.importorskip("jax")
     start = tiny_bert(
@@ -108,6 +126,7 @@ def test_packed_rows_on_eight_devices_have_the_curve_of_a_row_for_each(data, tin
     assert_same(alone, packed)
 
 
+@pytest.mark.slow
 def test_two_hosts_have_the_curve_of_one_device_and_the_first_alone_writes(data, one, tmp_path):
     outputs = (tmp_path / "first", tmp_path / "second")
     printed = together(data, outputs)

@@ -41,6 +41,8 @@ def learning(
                      help="Weights stay float32."),
         click.option("--gradient-checkpointing", is_flag=True,
                      help="Compute layers again for the gradient: less memory, more time."),
+        click.option("--devices", type=click.IntRange(1), default=1,
+                     help="That share each batch; more than one with KERAS_BACKEND=jax."),
     )  # fmt: skip
 
 

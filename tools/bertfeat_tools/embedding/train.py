@@ -15,7 +15,7 @@ from bertfeat_tools.embedding.distillation import check_teacher, fit_projection,
 from bertfeat_tools.embedding.rows import Columns
 from bertfeat_tools.embedding.students import with_hidden_size, with_layers
 from bertfeat_tools.scoring.lines import score_similarities
-from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
 from bertfeat_tools.training.settings import Recipe, TrainSettings
 from bertfeat_tools.training.texts import computed, tokenized
 
@@ -90,7 +90,7 @@ def train_embedding(
         progress: called after each update.
     """
     check_teacher(options.loss, options.teacher, project=options.project)
-    start(options.seed)
+    options.start()
     from bertfeat_tools.embedding.model import SentenceModel
     from bertfeat_tools.training.loop import train as run
 

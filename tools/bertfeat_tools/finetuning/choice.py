@@ -19,7 +19,7 @@ from bertfeat_tools.finetuning.classify import (
 )
 from bertfeat_tools.finetuning.questions import Questions
 from bertfeat_tools.training.batches import Batch, ShuffledBatches, padded
-from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
 from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def train_choice(
     Raises:
         InputError: a question cannot be tokenized.
     """
-    start(options.seed)
+    options.start()
     from bertfeat_tools.finetuning.chooser import Chooser
     from bertfeat_tools.training.loop import train as run
 

@@ -15,7 +15,7 @@ from bertfeat.tokenization import Encoding, Tokenizer
 from bertfeat_tools.finetuning.examples import PROBLEMS, Examples, labels_of, targets
 from bertfeat_tools.scoring.lines import score_classes, score_similarities
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
-from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
 from bertfeat_tools.training.settings import Recipe, TrainSettings
 from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
@@ -85,7 +85,7 @@ def train_classifier(
     """
     labels = labels_of(train, options.problem)
     wanted = [targets(part, labels, options.problem) for part in (train, dev)]
-    start(options.seed)
+    options.start()
     from bertfeat_tools.finetuning.classifier import Classifier
     from bertfeat_tools.training.loop import train as run
 

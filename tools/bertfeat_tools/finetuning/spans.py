@@ -18,7 +18,7 @@ from bertfeat_tools.finetuning.span_files import write_answers
 from bertfeat_tools.scoring.null_odds import best_thresholds
 from bertfeat_tools.scoring.span import score_spans
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
-from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
 from bertfeat_tools.training.settings import Recipe, TrainSettings
 from bertfeat_tools.training.texts import computed, encoder_inputs
 
@@ -68,7 +68,7 @@ def train_spans(
     Raises:
         InputError: questions cannot be tokenized, or an answer has no token; all are listed.
     """
-    start(options.seed)
+    options.start()
     from bertfeat_tools.finetuning.span_model import SpanModel
     from bertfeat_tools.training.loop import train as run
 

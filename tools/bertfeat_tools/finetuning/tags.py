@@ -23,7 +23,7 @@ from bertfeat_tools.ner.token_inputs import token_inputs
 from bertfeat_tools.scoring.chunks import score_chunks
 from bertfeat_tools.scoring.segmentation import segmentation_statistic
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
-from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert, start
+from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.token_classifier import TokenClassifier
@@ -151,7 +151,7 @@ def train_tags(
     Raises:
         InputError: a sentence cannot be tokenized.
     """
-    start(options.seed)
+    options.start()
     from bertfeat_tools.finetuning.token_classifier import TokenClassifier
     from bertfeat_tools.training.loop import train as run
 

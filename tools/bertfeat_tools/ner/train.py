@@ -19,7 +19,6 @@ from bertfeat.ner.settings import TaggerSettings
 from bertfeat_tools.ner.approaches import Approach, FeatureBased
 from bertfeat_tools.scoring.chunks import score_chunks
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
-from bertfeat_tools.training.encoder import start
 from bertfeat_tools.training.settings import Recipe, TrainSettings
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ def train_tagger(
     Returns:
         The network with its best weights, and the scores of these.
     """
-    start(training.seed)
+    training.start()
     from bertfeat_tools.ner.training_model import TaggerTraining
     from bertfeat_tools.training.loop import train as run
 

@@ -44,8 +44,11 @@ def use_devices(count: int) -> None:
                 "as many at most"
             )
         chosen += found[:count]
-    parallel = keras.distribution.DataParallel(devices=chosen)
-    keras.distribution.set_distribution(parallel)
+    from bertfeat_tools.training.parallel import DataParallel
+
+    # Hosts have even parts of each batch (`dealt`), which only Keras's own class puts together.
+    parallel = DataParallel if hosts == 1 else keras.distribution.DataParallel
+    keras.distribution.set_distribution(parallel(devices=chosen))
 
 
 def dealt(batches: Batches, count: int) -> Batches:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bertfeat.errors import ConfigError
+from bertfeat_tools.training.devices import use_devices
+from bertfeat_tools.training.encoder import start
 
 SCHEDULES = ("linear", "constant", "cosine")
 OPTIMIZER_NAMES = ("google", "adamw", "lamb")
@@ -20,6 +22,7 @@ class Recipe:
         batch_size: examples of a batch.
         learning_rate, optimizer, warmup, weight_decay, precision, gradient_checkpointing, seed: see
             :class:`TrainSettings`.
+        devices: that share each batch, under JAX.
     """
 
     epochs: int = 3
@@ -31,6 +34,16 @@ class Recipe:
     precision: str = "float32"
     gradient_checkpointing: bool = False
     seed: int = 0
+    devices: int = 1
+
+    def start(self) -> None:
+        """Start Keras for a run: its random numbers and its devices.
+
+        Raises:
+            ConfigError: several devices without JAX, or more than there are.
+        """
+        start(self.seed)
+        use_devices(self.devices)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,8 @@ def make_step(model: TrainingModel, batch: Batch) -> Step:
     """Return what does one step of a compiled model on a batch like `batch`.
 
     Raises:
-        ConfigError: the model's own step knows no scaled loss, and the precision is float16.
+        ConfigError: the model's own step knows neither a scaled loss nor several devices, and the
+            precision is float16 or there are some.
     """
     own = model.own_step(batch)
     if own is not None:
@@ -32,6 +33,8 @@ def make_step(model: TrainingModel, batch: Batch) -> Step:
                 "precision float16 scales the loss, which batches in chunks do not; choose "
                 "bfloat16, or train without chunks"
             )
+        if keras.distribution.distribution() is not None:
+            raise ConfigError("batches in chunks are computed by one device; leave out devices")
         return own
     if keras.backend.backend() != "tensorflow":
         return lambda values: model.train_on_batch(values, return_dict=True)
