@@ -16,8 +16,16 @@ BertFeatError
  └ IndexStoreError                 an index folder is damaged, locked or belongs to another model
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+MOST_LISTED = 1000
+
+
+def listed(bad: Sequence[str]) -> str:
+    """Return what is wrong as the end of a message: one a line, and how many more there are."""
+    more = [f"and {len(bad) - MOST_LISTED} more"] if len(bad) > MOST_LISTED else []
+    return "".join(f"\n  {one}" for one in [*bad[:MOST_LISTED], *more])
 
 
 class BertFeatError(Exception):

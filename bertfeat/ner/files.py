@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bertfeat.checkpoints.whole_file import whole_file
-from bertfeat.errors import InputError
+from bertfeat.errors import InputError, listed
 from bertfeat.features.reader import STDIN, Line, open_lines
 from bertfeat.ner.columns import TAG, read_columns, read_word_lines, write_columns
 from bertfeat.ner.sentences import Sentence, from_text
@@ -65,10 +65,9 @@ def read_sentences(path: str | Path, format: str = "auto") -> list[Sentence]:
     else:
         sentences, bad = READERS[format](lines)
     if bad:
-        listed = "".join(f"\n  line {number}: {wrong}" for number, wrong in bad[:100])
-        more = f"\n  and {len(bad) - 100} more" if len(bad) > 100 else ""
+        wrong = listed([f"line {number}: {reason}" for number, reason in bad])
         name = "standard input" if path == STDIN else path
-        raise InputError(f"{name}: {len(bad)} line(s) cannot be read as {format}{listed}{more}")
+        raise InputError(f"{name}: {len(bad)} line(s) cannot be read as {format}{wrong}")
     return sentences
 
 

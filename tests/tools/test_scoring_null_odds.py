@@ -69,5 +69,5 @@ def test_the_command_prints_them_and_lists_missing_odds(tmp_path):
     assert found["best_exact"] == pytest.approx(200 / 3)
     assert found["best_exact_thresh"] == -2.0
     questions = [Question(name, ()) for name in "abc"]
-    with pytest.raises(InputError, match=r"no number for 2 question\(s\): a, c"):
+    with pytest.raises(InputError, match=r"no number for 2 question\(s\):\n  a\n  c"):
         read_null_odds(tmp_path / "short", questions)

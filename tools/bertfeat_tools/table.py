@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bertfeat.errors import InputError
+from bertfeat.errors import InputError, listed
 from bertfeat.features.reader import Line, open_lines
 
 JSON_LINES = (".jsonl", ".json")
@@ -41,10 +41,9 @@ class Problems:
             InputError: there is any.
         """
         if self._found:
-            listed = "\n  ".join(self._found)
             raise InputError(
                 f"expected {expected} in {self._path}, {len(self._found)} line(s) differ; repair "
-                f"them:\n  {listed}"
+                f"them:{listed(self._found)}"
             )
 
 

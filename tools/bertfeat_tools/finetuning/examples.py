@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bertfeat.errors import InputError
+from bertfeat.errors import InputError, listed
 from bertfeat_tools.table import read_table
 
 PROBLEMS = ("single_label_classification", "multi_label_classification", "regression",
@@ -109,7 +109,7 @@ def targets(examples: Examples, labels: Sequence[str], problem: str) -> np.ndarr
     for line, row in zip(examples.lines, examples.labels, strict=True):
         wrong = _wrong(row, places, problem)
         if wrong:
-            bad.append(f"\n  line {line}: {wrong}")
+            bad.append(f"line {line}: {wrong}")
         elif problem in ("regression", "relevance"):
             found.append(float(row))
         elif problem == "multi_label_classification":
@@ -118,7 +118,7 @@ def targets(examples: Examples, labels: Sequence[str], problem: str) -> np.ndarr
         else:
             found.append(places[row])
     if bad:
-        raise InputError(f"{examples.path}: {len(bad)} label(s) cannot be used{''.join(bad[:100])}")
+        raise InputError(f"{examples.path}: {len(bad)} label(s) cannot be used{listed(bad)}")
     return np.array(found, np.int32 if problem == PROBLEMS[0] else np.float32)
 
 

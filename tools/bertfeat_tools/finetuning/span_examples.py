@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bertfeat.errors import InputError
+from bertfeat.errors import InputError, listed
 from bertfeat_tools.scoring.span import Question
-
-MOST_LISTED = 100
 
 
 @dataclass(frozen=True)
@@ -99,10 +97,8 @@ def read_spans(path: Path, *, answered: bool) -> SpanExamples:
         else:
             rows[entry["id"]] = _example(context, entry)
     if bad:
-        more = f"\n  and {len(bad) - MOST_LISTED} more" if len(bad) > MOST_LISTED else ""
-        listed = "\n  ".join(bad[:MOST_LISTED])
         raise InputError(
-            f"{path}: {len(bad)} question(s) cannot be used; repair them:\n  {listed}{more}"
+            f"{path}: {len(bad)} question(s) cannot be used; repair them:{listed(bad)}"
         )
     if not rows:
         raise InputError(f"expected questions, {path} has none; give a file with data")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bertfeat.checkpoints import model_hash
-from bertfeat.errors import InputError
+from bertfeat.errors import InputError, listed
 from bertfeat.tasks.span_answers import Answers, answers_of
 from bertfeat.tasks.span_windows import Passage, SpanOptions, Window, passages
 from bertfeat.tokenization import Tokenizer
@@ -125,7 +125,7 @@ def tokenized(examples: SpanExamples, tokenizer: Tokenizer, options: SpanOptions
         if isinstance(one, InputError)
     ]
     if bad:
-        raise InputError(f"{examples.path}: {len(bad)} question(s) are bad:\n  " + "\n  ".join(bad))
+        raise InputError(f"{examples.path}: {len(bad)} question(s) are bad:{listed(bad)}")
     return [one for one in found if isinstance(one, Passage)]
 
 
@@ -149,8 +149,7 @@ def targets(examples: SpanExamples, texts: Sequence[Passage]) -> tuple[list[Wind
         windows += text.windows
         places += [_places(window, found) for window in text.windows]
     if bad:
-        listed = "\n  ".join(bad)
-        raise InputError(f"{examples.path}: {len(bad)} answer(s) without a token:\n  {listed}")
+        raise InputError(f"{examples.path}: {len(bad)} answer(s) without a token:{listed(bad)}")
     return windows, np.array(places, np.int32)
 
 

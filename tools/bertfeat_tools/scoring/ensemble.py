@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bertfeat.errors import InputError
+from bertfeat.errors import InputError, listed
 from bertfeat_tools.scoring.span import read_object
-
-MOST_LISTED = 20
 
 
 def ensemble(paths: Sequence[Path]) -> dict[str, str]:
@@ -61,6 +59,4 @@ def _is_n_best(listed: Any) -> bool:
 
 def _raise_if(bad: Sequence[str], expected: str, what: str) -> None:
     if bad:
-        more = f"\n  and {len(bad) - MOST_LISTED} more" if len(bad) > MOST_LISTED else ""
-        listed = "\n  ".join(bad[:MOST_LISTED])
-        raise InputError(f"expected {expected}, {len(bad)} {what}:\n  {listed}{more}")
+        raise InputError(f"expected {expected}, {len(bad)} {what}:{listed(bad)}")

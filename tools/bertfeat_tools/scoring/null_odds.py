@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bertfeat.errors import InputError
+from bertfeat.errors import InputError, listed
 from bertfeat_tools.scoring.span import Question, has_answer, read_object, score_answer
 
 
@@ -20,8 +20,7 @@ def read_null_odds(path: Path, questions: Sequence[Question]) -> dict[str, float
         question.id for question in questions if not isinstance(found.get(question.id), int | float)
     ]
     if bad:
-        listed = ", ".join(bad[:20]) + (" …" if len(bad) > 20 else "")
-        raise InputError(f"{path} has no number for {len(bad)} question(s): {listed}")
+        raise InputError(f"{path} has no number for {len(bad)} question(s):{listed(bad)}")
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertfeat.errors import InputError
+from bertfeat.errors import InputError, listed
 from bertfeat.features.reader import open_lines
 from bertfeat.ner.schemes import convert, to_spans
 from bertfeat_tools.scoring.bootstrap import Statistic, mean_and_sd, paired_bootstrap
@@ -35,13 +35,13 @@ def read_predictions(path: Path, *, raw: bool = False) -> Pair:
         for line in reader:
             row = line.text.split()
             if line.error or len(row) == 1:
-                bad.append(f"\n  line {line.index + 1}: {line.error or 'one column'}")
+                bad.append(f"line {line.index + 1}: {line.error or 'one column'}")
             elif row and not row[0].startswith("-DOCSTART-"):
                 sentences[-1].append(row[-2:])
             elif sentences[-1]:
                 sentences.append([])
     if bad:
-        raise InputError(f"{path}: expected a gold and a predicted tag a line{''.join(bad[:100])}")
+        raise InputError(f"{path}: expected a gold and a predicted tag a line{listed(bad)}")
     kept = [rows for rows in sentences if rows]
     gold, predicted = ([[row[side] for row in rows] for rows in kept] for side in (0, 1))
     return (gold, predicted) if raw else (_plain(gold), _plain(predicted))
