@@ -46,7 +46,7 @@ def test_a_worker_joins_over_tcp_and_leaves_with_its_batch_done(start, join, cli
     worker = join(server, token_of(server))
     asking = client(server.endpoint)
     for number in range(6):
-        asking.send("encode", ["SLEEP 0.5"], name=str(number))
+        asking.send("encode", [f"SLEEP 0.5 {number}"], name=str(number))
         time.sleep(0.05)  # else all of them are one batch
     wait_for(lambda: any(w["state"] == "busy" and w["pid"] == worker.pid
                          for w in server.status()["workers"]))  # fmt: skip
