@@ -55,5 +55,5 @@ def test_the_extra_lite_is_enough_to_serve_it(folder, tmp_path):
         _, errors = server.communicate(timeout=30)
     assert (server.returncode, "Traceback" in errors) == (0, False)
     np.testing.assert_allclose(found, Encoder.load(folder).encode(TEXTS, pooling="mean"), atol=1e-3)
-    missing = [bin / "python", "-c", "import tensorflow"]
+    missing = [programs / "python", "-c", "import tensorflow"]
     assert subprocess.run(missing, capture_output=True).returncode == 1
