@@ -218,7 +218,7 @@ def test_questions_without_answer_get_odds_and_a_threshold(tiny_bert, tmp_path):
                 tiny_bert(num_hidden_layers=1), "--epochs", 1, "--batch-size", 8,
                 "--max-seq-len", 20, "--doc-stride", 6, "--quiet")  # fmt: skip
     assert done.code == 0, done.err
-    found, out = json.loads(done.out), tmp_path / "out"
+    found, out = json.loads(done.out)["runs"][0], tmp_path / "out"
     odds = json.loads((out / "null_odds.json").read_text())
     answers = json.loads((out / "predictions.json").read_text())
     assert list(odds) == list(answers) == [f"q{n}" for n in range(16)]
