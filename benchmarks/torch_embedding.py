@@ -1,8 +1,9 @@
 """Train sentence vectors with sentence-transformers' losses: the peer of ``fine_tuning.py``.
 
-A plain loop over ``SentenceTransformer`` with mean pooling: rows in random order, AdamW without
-decay of biases and normalizations, clipping at 1, linear warm-up over a tenth of the steps and
-linear decay.  After each epoch the held-out pairs get their cosines; ``--output`` gets all of that.
+A plain loop over ``SentenceTransformer`` with mean pooling ([CLS] for SimCSE, as its paper has it):
+rows in random order, AdamW without decay of biases and normalizations, clipping at 1, linear
+warm-up over a tenth of the steps and linear decay.  After each epoch the held-out pairs get their
+cosines; ``--output`` gets all of that.
 """
 
 import argparse
@@ -79,7 +80,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     words = models.Transformer(options.model, max_seq_length=options.max_seq_len)
-    pooling = models.Pooling(words.get_embedding_dimension(), "mean")
+    mode = "cls" if options.kind == "simcse" else "mean"
+    pooling = models.Pooling(words.get_embedding_dimension(), mode)
     model = SentenceTransformer(modules=[words, pooling], device="cpu")
     train, dev = objects(options.train), objects(options.dev)
     found = [cosines(model, dev)]
