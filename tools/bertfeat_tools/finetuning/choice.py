@@ -15,7 +15,6 @@ from bertfeat_tools.finetuning.classify import (
     MODEL,
     RUN,
     ClassifyOptions,
-    Rates,
 )
 from bertfeat_tools.finetuning.questions import Questions
 from bertfeat_tools.training.batches import Batch, ShuffledBatches, padded
@@ -58,11 +57,11 @@ def train_choice(
     collate = partial(collated_choices, rows, np.array(train.answers, np.int32), tokenizer.pad_id)
     lengths = np.array([max(map(len, choices)) for choices in rows])
     batches = ShuffledBatches(len(train), options.batch_size, options.seed, collate, lengths)
-    rates = Rates(source.config.num_hidden_layers, options.layer_decay, options.frozen)
+    settings = options.settings(batches.steps_per_epoch, source.config.num_hidden_layers)
     facts = {"train": train.digest, "dev": dev.digest, "model": model_hash(source.folder),
              "options": asdict(options)}  # fmt: skip
     result = run(
-        model, batches, options.settings(batches.steps_per_epoch, rates), folder / RUN,
+        model, batches, settings, folder / RUN,
         evaluate=ChoiceJudge(held_out, dev.answers, tokenizer.pad_id), progress=progress,
         facts=facts,
     )  # fmt: skip

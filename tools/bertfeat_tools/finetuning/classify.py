@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -27,42 +27,52 @@ HEADS = ("pooler", "classifier")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyOptions(Recipe):
-    """How a classifier is trained.
+class FineTuning(Recipe):
+    """How an encoder is trained with labels.
 
     Attributes:
         model: what training starts from.
-        problem: one of ``bertfeat_tools.finetuning.examples.PROBLEMS``.
         metric: that decides which weights are kept.
-        positive: label whose F1 is ``f1``.
-        max_seq_len: tokens read of each text or pair.
         patience: evaluations without a better score after which it ends; 0 = never.
-        class_weights: ``balanced`` weighs each class by its rarity; ``none``.
-        smoothing: of the labels.
         layer_decay: factor of the learning rate from each layer to the one below.
         frozen: so many lowest layers, and the embeddings, stay as they are; -1 = not even these.
     """
 
     model: str = "all-MiniLM-L6-v2"
-    problem: str = "single_label_classification"
     metric: str = "accuracy"
-    positive: str | None = None
-    max_seq_len: int = 128
     patience: int = 0
-    class_weights: str = "none"
-    smoothing: float = 0.0
     layer_decay: float = 1.0
     frozen: int = -1
+
+    def settings(self, steps_per_epoch: int, num_layers: int) -> TrainSettings:
+        """Return what the loop is told of an encoder with so many layers."""
+        rates = Rates(num_layers, self.layer_decay, self.frozen)
+        return TrainSettings.of(self, steps_per_epoch, rates=rates)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions(FineTuning):
+    """How a classifier is trained.
+
+    Attributes:
+        problem: one of ``bertfeat_tools.finetuning.examples.PROBLEMS``.
+        positive: label whose F1 is ``f1``.
+        max_seq_len: tokens read of each text or pair.
+        class_weights: ``balanced`` weighs each class by its rarity; ``none``.
+        smoothing: of the labels.
+    """
+
+    problem: str = "single_label_classification"
+    positive: str | None = None
+    max_seq_len: int = 128
+    class_weights: str = "none"
+    smoothing: float = 0.0
 
     @classmethod
     def given(cls, options: Mapping[str, Any], **more: Any) -> Self:
         """Take from a command's options those that are known here."""
         known = {one.name for one in fields(cls)} & options.keys()
         return cls(**{name: options[name] for name in known if options[name] is not None} | more)
-
-    def settings(self, steps_per_epoch: int, rates: Callable[[str], float]) -> TrainSettings:
-        """Return what the loop is told."""
-        return TrainSettings.of(self, steps_per_epoch, rates=rates)
 
 
 def train_classifier(
@@ -99,11 +109,11 @@ def train_classifier(
     lengths = np.array([len(encoding) for encoding in encodings[0]])
     batches = ShuffledBatches(len(train), options.batch_size, options.seed, collate, lengths)
     judge = Judge(options, encodings[1], wanted[1], tokenizer.pad_id)
-    rates = Rates(source.config.num_hidden_layers, options.layer_decay, options.frozen)
+    settings = options.settings(batches.steps_per_epoch, source.config.num_hidden_layers)
     facts = {"train": train.digest, "dev": dev.digest, "model": model_hash(source.folder),
              "options": asdict(options)}  # fmt: skip
     result = run(
-        model, batches, options.settings(batches.steps_per_epoch, rates), folder / RUN,
+        model, batches, settings, folder / RUN,
         evaluate=judge, progress=progress, facts=facts,
     )  # fmt: skip
     if not (folder / MODEL).exists():

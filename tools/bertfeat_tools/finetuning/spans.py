@@ -12,14 +12,13 @@ from bertfeat.errors import InputError, listed
 from bertfeat.tasks.span_answers import Answers, answers_of
 from bertfeat.tasks.span_windows import Passage, SpanOptions, Window, passages
 from bertfeat.tokenization import Tokenizer
-from bertfeat_tools.finetuning.classify import MODEL, RUN, Rates
+from bertfeat_tools.finetuning.classify import MODEL, RUN, FineTuning
 from bertfeat_tools.finetuning.span_examples import SpanExamples
 from bertfeat_tools.finetuning.span_files import write_answers
 from bertfeat_tools.scoring.null_odds import best_thresholds
 from bertfeat_tools.scoring.span import score_spans
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
-from bertfeat_tools.training.settings import Recipe, TrainSettings
 from bertfeat_tools.training.texts import computed, encoder_inputs
 
 if TYPE_CHECKING:
@@ -27,26 +26,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpanTraining(Recipe):
+class SpanTraining(FineTuning):
     """How a reader of answers is trained; the defaults are run_squad.py's.
 
     Attributes:
-        model: what training starts from.
         spans: windows and candidates.
         batch_size: windows.
-        patience, layer_decay, frozen: see :class:`ClassifyOptions`.
     """
 
-    model: str = "all-MiniLM-L6-v2"
     spans: SpanOptions = SpanOptions()
-    patience: int = 0
-    layer_decay: float = 1.0
-    frozen: int = -1
-
-    def settings(self, steps_per_epoch: int, num_layers: int) -> TrainSettings:
-        """Return what the loop is told."""
-        rates = Rates(num_layers, self.layer_decay, self.frozen)
-        return TrainSettings.of(self, steps_per_epoch, metric="f1", rates=rates)
+    metric: str = "f1"
 
 
 def train_spans(

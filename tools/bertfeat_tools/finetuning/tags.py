@@ -17,7 +17,7 @@ from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.token_rows import TokenRow, token_rows
 from bertfeat.ner.word_vectors import FeatureOptions
 from bertfeat.tokenization import Tokenizer
-from bertfeat_tools.finetuning.classify import MODEL, RUN, ClassifyOptions, Rates
+from bertfeat_tools.finetuning.classify import MODEL, RUN, ClassifyOptions
 from bertfeat_tools.finetuning.segmented import LABELS, words_of
 from bertfeat_tools.ner.token_inputs import token_inputs
 from bertfeat_tools.scoring.chunks import score_chunks
@@ -164,10 +164,10 @@ def train_tags(
     collate = partial(collated_tags, found.rows, found.tags, tokenizer.pad_id)
     # Batches of like length would give the few words of short texts the weight of many.
     batches = ShuffledBatches(len(found.rows), options.batch_size, options.seed, collate)
-    rates = Rates(source.config.num_hidden_layers, options.layer_decay, options.frozen)
+    settings = options.settings(batches.steps_per_epoch, source.config.num_hidden_layers)
     facts = {**task.facts, "model": model_hash(source.folder), "options": asdict(options)}
     result = run(
-        TokenClassifier(bert), batches, options.settings(batches.steps_per_epoch, rates),
+        TokenClassifier(bert), batches, settings,
         folder / RUN, evaluate=TagJudge(found, task.labels, tokenizer.pad_id), progress=progress,
         facts=facts,
     )  # fmt: skip
