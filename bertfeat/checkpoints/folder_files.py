@@ -46,12 +46,13 @@ def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> None:
 
 def copy_whole(source: Path, target: Path) -> None:
     """Copy a folder's files into another folder, each whole or not at all, over what is there."""
+    shutil.copytree(source, target, copy_function=copy_file, dirs_exist_ok=True)
 
-    def copy(path: str, to: str) -> None:
-        with whole_file(Path(to)) as temporary:
-            shutil.copyfile(path, temporary)
 
-    shutil.copytree(source, target, copy_function=copy, dirs_exist_ok=True)
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copy a file, whole or not at all, over what is there."""
+    with whole_file(Path(target)) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def inside(folder: Path, relative: object, source: Path) -> Path:

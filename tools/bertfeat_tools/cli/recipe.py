@@ -1,14 +1,12 @@
 """Options of fine-tunings on the common loop, each written once, and which run is kept."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bertfeat.checkpoints.folder_files import copy_whole, write_json
-from bertfeat.checkpoints.whole_file import whole_file
+from bertfeat.checkpoints.folder_files import copy_file, copy_whole, write_json
 from bertfeat_tools.cli.steps import step_bar
 from bertfeat_tools.training.settings import OPTIMIZER_NAMES, PRECISIONS
 
@@ -112,8 +110,7 @@ def keep_best(output: Path, runs: list[dict[str, Any]], metric: str) -> dict[str
     folder = output / best["run"]
     copy_whole(folder / "model", output / "model")
     for answers in folder.glob("*.json"):
-        with whole_file(output / answers.name) as temporary:
-            shutil.copyfile(answers, temporary)
+        copy_file(answers, output / answers.name)
     scores = [{k: v for k, v in r.items() if k not in ("run", "best_step")} for r in runs]
     result = {**mean_and_sd(scores), "best": best["run"], "runs": runs}
     write_json(output / "result.json", result)
