@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from bertfeat.features.runtime import Work
+
 
 class Nothing:
     """An encoder that computes nothing."""
 
     precision, precision_reason, model_hash = "none", "asked for", "0" * 64
     dim, max_seq_len, num_layers, rerank_method = 384, 256, 6, "cosine"
-    runtime = SimpleNamespace(modules=SimpleNamespace(similarity="cosine", prompts={}))
+    runtime = SimpleNamespace(modules=SimpleNamespace(similarity="cosine", prompts={}), work=Work())
 
     def encode(self, items: list[Any], **options: Any) -> tuple[np.ndarray, Any]:
         """Return zeros."""

@@ -79,7 +79,8 @@ def pace(endpoint: str, seconds: float) -> float:
             while sent - got < WINDOW:
                 dealer.send_multipart(messages[sent % len(messages)])
                 sent += 1
-            dealer.recv_multipart(copy=False)
+            if b'"status":"error"' in (answer := dealer.recv_multipart()[0]):
+                sys.exit(f"a request was refused: {answer!r}")
             got += 1
         return (got - counted) / (time.perf_counter() - end)
 
