@@ -1,8 +1,8 @@
 """Keep a server at a share of what it can for long, and say how its memory goes.
 
 First 64 callers find out what the server can; then requests come at their own times at a share of
-that, over ZeroMQ, and a tenth as many over HTTP.  The memory of every process is read all the while;
-its slope is that of a line through what was read after the first tenth.
+that, over ZeroMQ, and a tenth as many over HTTP.  The memory of every process is read all the
+while; its slope is that of a line through what was read after the first tenth.
 """
 
 import argparse
@@ -48,7 +48,7 @@ class Memory:
         self._read.append((time.monotonic() / 3600, *sizes))
 
     def slopes(self) -> dict[str, dict[str, float]]:
-        """Return the first, last and most MB of each process, and its slope with twice its error."""
+        """Return each process's first, last and most MB, and its slope with twice its error."""
         hours, *columns = np.array(self._read[len(self._read) // 10 :]).T
         found = {}
         for name, sizes in zip(self._processes, columns, strict=True):
