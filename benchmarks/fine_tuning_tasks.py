@@ -1,4 +1,4 @@
-"""The tasks of ``fine_tuning.py``: which rows of which files, and how predictions are scored."""
+"""The tasks of ``fine_tuning.py``: which rows of which files, and what each side is told."""
 
 import gzip
 import json
@@ -13,12 +13,16 @@ from bertfeat.ner.files import read_tagged
 from bertfeat.ner.schemes import convert
 from bertfeat_tools.finetuning.examples import read_examples
 from bertfeat_tools.finetuning.questions import read_questions
-from bertfeat_tools.finetuning.segmented import as_sentence, read_segmented, words_of
-from bertfeat_tools.scoring.chunks import score_chunks
-from bertfeat_tools.scoring.lines import score_classes, score_similarities
-from bertfeat_tools.scoring.segmentation import segmentation_statistic
-from bertfeat_tools.scoring.span import read_questions as read_gold
-from bertfeat_tools.scoring.span import score_spans
+from bertfeat_tools.finetuning.segmented import read_segmented
+from bertfeat_tools.finetuning.triple_examples import TripleExample, read_triple_examples
+from fine_tuning_scores import (
+    score_answers,
+    score_entities,
+    score_labels,
+    score_triples,
+    score_values,
+    score_words,
+)
 from texts import DATA
 
 ALIKE = 4.0
@@ -138,6 +142,19 @@ def write_segmented(task: Task, folder: Path) -> None:
         path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
+def write_triples(task: Task, folder: Path) -> None:
+    """Write texts with their triples as JSON lines."""
+
+    def told(example: TripleExample) -> dict[str, Any]:
+        return {"text": example.text, "triples": [
+            {"subject": s._asdict(), "relation": name, "object": o._asdict()}
+            for s, name, o in example.triples
+        ]}  # fmt: skip
+
+    parts = task.parts(read_triple_examples)
+    _write_lines(task, folder, [[told(example) for example in part] for part in parts])
+
+
 def write_questions(task: Task, folder: Path) -> None:
     """Write questions in SQuAD's layout; the held-out ones are of other articles."""
     articles = json.loads(gzip.decompress((DATA / task.files[0]).read_bytes()))["data"]
@@ -157,41 +174,6 @@ def _write_lines(task: Task, folder: Path, parts: Sequence[Sequence[Any]]) -> No
     for path, rows in zip(task.paths(folder), parts, strict=True):
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
         path.write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def _labels(dev: Path) -> list[Any]:
-    return [json.loads(line)["label"] for line in dev.read_text("utf-8").splitlines()]
-
-
-def score_labels(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]:
-    """Score classes; F1 is that of the label 1."""
-    gold = [str(label) for label in _labels(dev)]
-    return score_classes(gold, [str(p) for p in predicted], "1" if "1" in gold else None)
-
-
-def score_values(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]:
-    """Score values."""
-    return score_similarities(np.array(_labels(dev), float), np.array(predicted, float))
-
-
-def score_entities(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]:
-    """Score tags as conlleval does."""
-    gold = [list(s.tags or ()) for s in read_tagged(dev)]
-    return score_chunks(gold, predicted, mode="conlleval", scheme="IOB2")[""].to_dict()
-
-
-def score_words(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]:
-    """Score segmented words as SIGHAN does."""
-    gold = read_segmented(dev)
-    known = frozenset(word for words in read_segmented(train) for word in words)
-    letters = [as_sentence(words).words for words in gold]
-    found = [words_of(*pair) for pair in zip(letters, predicted, strict=True)]
-    return segmentation_statistic(gold, found, known)(np.arange(len(gold)))
-
-
-def score_answers(dev: Path, train: Path, predicted: Any) -> Mapping[str, float]:
-    """Score answers as SQuAD's script does."""
-    return score_spans(read_gold(dev)[0], predicted, False)
 
 
 SMALL = {"batch-size": 8}
@@ -235,6 +217,10 @@ TASKS = {
     "segmentation": Task("segmentation", ("cws/zh_gsd-ud-dev.conllu.gz",),
                          ("tag", "--task", "segmentation"), write_segmented, score_words,
                          recipe=SMALL, suffix=".txt"),
+    "conll04": Task("relation",
+                    ("relation/conll04-train.txt.gz", "relation/conll04-dev.txt.gz"),
+                    ("relation",), write_triples, score_triples, recipe=SMALL,
+                    peer="torch_relations.py"),
     "squad": Task("span", ("mrc/squad-dev-v1.1-open.json.gz",), ("span",), write_questions,
                   score_answers, recipe={**SMALL, "max-seq-len": 384}, limits=(200, 200),
                   suffix=".json"),
