@@ -49,13 +49,13 @@ class Writer:
         self.config = folder.config
         self._scratch = scratch
         self._tokenizer = Tokenizer.from_folder(folder.tokenizer_folder)
-        self._limit = (folder.sentence and folder.sentence.max_seq_length) or (
+        self.limit = (folder.sentence and folder.sentence.max_seq_length) or (
             self._tokenizer.max_length or folder.config.max_position_embeddings
         )
 
     def lengths(self, texts: list[str]) -> list[int]:
         """Count what a model really reads: specials in, padding and cut-off tokens out."""
-        found: Any = self._tokenizer.encode_batch(texts, max_length=self._limit)
+        found: Any = self._tokenizer.encode_batch(texts, max_length=self.limit)
         return [len(encoding.input_ids) for encoding in found]
 
     def write(self, name: str, texts: list[str]) -> Texts:
