@@ -7,11 +7,13 @@ answer. Every other round goes backwards, and ratios are taken per round.
 import argparse
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,15 +67,11 @@ class Race(Contest):
                 folder = quantized(folder, self.scratch / server.form)
             running = Running(server, folder, self.model.name, self.threads)
             self.running.append(running)
-            loaded = Loaded(server, running)
-            if server.computes:
-                try:
-                    loaded.cosine = checked(running, texts, vectors)
-                except OSError as error:
-                    raise Failed(one_line(f"it does not answer: {error}")) from error
+            with self._ending(running):
+                cosine = checked(running, texts, vectors) if server.computes else None
             command = [sys.executable, str(HERE / "load_callers.py"), str(self.file)]
             self.children[server.name] = Child(command, os.cpu_count() or 1)
-            self.measured[server.name] = loaded
+            self.measured[server.name] = Loaded(server, running, cosine)
             print(f"{server.name}: ready in {running.startup_s:.1f} s", file=sys.stderr)
 
     def round(self, scenario: str, *, backwards: bool) -> None:
@@ -81,12 +79,13 @@ class Race(Contest):
         callers, texts = SCENARIOS[scenario]
 
         def turn(child: Child, loaded: Loaded) -> None:
-            came = child.ask(
-                port=loaded.running.port, model=self.model.name, callers=callers, texts=texts,
-                seconds=self.options.seconds, warm_up_s=self.options.warm_up,
-            )  # fmt: skip
-            if not came["milliseconds"]:
-                raise Failed(f"{scenario}: no answer in {self.options.seconds:g} s")
+            with self._ending(loaded.running):
+                came = child.ask(
+                    port=loaded.running.port, model=self.model.name, callers=callers, texts=texts,
+                    seconds=self.options.seconds, warm_up_s=self.options.warm_up,
+                )  # fmt: skip
+                if not came["milliseconds"]:
+                    raise Failed(f"{scenario}: no answer in time")
             loaded.turns.setdefault(scenario, []).append(came)
 
         self._turn(turn, backwards=backwards)
@@ -96,6 +95,16 @@ class Race(Contest):
         super().end()
         for running in self.running:
             running.end()
+
+    @contextmanager
+    def _ending(self, running: Running) -> Iterator[None]:
+        """End a server that fails, so that it does not disturb the others."""
+        try:
+            yield
+        except (Failed, OSError) as error:
+            self.running.remove(running)
+            running.end()
+            raise Failed(one_line(str(error))) from error
 
 
 def checked(running: Running, texts: Sequence[str], vectors: np.ndarray) -> float:
@@ -213,4 +222,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # servers too
     main()

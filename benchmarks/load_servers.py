@@ -86,7 +86,7 @@ SERVERS = (
         note="its defaults: batches of up to 32, sorted by length, BetterTransformer",
     ),
     infinity(
-        "ONNX int8", "--engine", "optimum", form="onnx",
+        "ONNX int8", "--engine", "optimum", "--pooling-method", "mean", form="onnx",
         note="its defaults: batches of up to 32, sorted by length; dynamic quantization, "
         "optimized by ONNX Runtime at the start",
     ),
@@ -117,8 +117,8 @@ class Running:
             [str(python_of(server.environment).with_name(program)), *arguments],
             stdout=self._log, stderr=self._log, cwd=HERE.parent, start_new_session=True,
             env=os.environ | LOCAL_ONLY | {"OMP_NUM_THREADS": str(threads)},
-            preexec_fn=lambda: pin(threads),
         )  # fmt: skip
+        pin(threads, self._process.pid)
         try:
             self._wait(started + READY_S)
         except BaseException:
@@ -152,7 +152,7 @@ class Running:
         """End it and all its processes, gently first."""
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(30)
+            self._process.wait(60)
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

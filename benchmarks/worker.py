@@ -60,10 +60,10 @@ def peak_mb() -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def pin(threads: int) -> None:
-    """Keep this process on so many cores, whatever its libraries would take."""
+def pin(threads: int, process: int = 0) -> None:
+    """Keep a process, this one unless told, on so many cores, whatever its libraries would take."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        os.sched_setaffinity(process, sorted(os.sched_getaffinity(0))[:threads])
 
 
 def answering() -> Answer:
