@@ -33,8 +33,11 @@ class Entry:
     span: Any = None
 
     def timing(self, now: float) -> dict[str, float]:
-        """Return how long it waited, was computed, and took in all, in milliseconds."""
-        begun = self.begun_at if self.begun_at is not None else now
+        """Return how long it waited, was computed, and took in all, in milliseconds.
+
+        What was answered without having been given out joined a batch that ran: it never waited.
+        """
+        begun = self.begun_at if self.begun_at is not None else self.opened_at
         spans = {
             "queue_ms": begun - self.opened_at, "compute_ms": now - begun,
             "total_ms": now - self.opened_at,

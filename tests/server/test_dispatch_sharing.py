@@ -44,6 +44,14 @@ def test_a_text_that_a_worker_has_already_is_waited_for_not_computed_again():
     assert stage.dispatcher.tally.duplicates == 2
 
 
+def test_who_joined_a_batch_was_computed_and_did_not_wait():
+    stage = Stage().hello().client(items=["a"], name="1").pump(2.0)
+    stage.client(items=["a"], name="2").pump(3.0).serve()
+    times = {m.header["id"]: m.header["info"]["timing"] for _, m in stage.replies}
+    assert times["1"] == {"queue_ms": 0.0, "compute_ms": 5000.0, "total_ms": 5000.0}
+    assert times["2"] == {"queue_ms": 0.0, "compute_ms": 3000.0, "total_ms": 3000.0}
+
+
 @pytest.mark.parametrize("other", [{"options": {"layers": -2}}, {"op": "tokens"}])
 def test_a_text_in_work_for_something_else_is_no_ones_but_its_callers(other):
     stage = Stage().hello().client(items=["a"], name="1")
