@@ -9,8 +9,9 @@ from bertfeat import Encoder
 from bertfeat.errors import InputError, MissingHead
 from bertfeat.tasks import Predictor
 from bertfeat_tools.cli.group import bertfeat
-from bertfeat_tools.finetuning.classify import Rates, balanced
+from bertfeat_tools.finetuning.classify import balanced
 from bertfeat_tools.finetuning.examples import labels_of, read_examples, targets
+from bertfeat_tools.finetuning.fine_tune import Rates
 from bertfeat_tools.finetuning.known_sets import TASKS
 from bertfeat_tools.training.settings import TrainSettings
 from command_line import call

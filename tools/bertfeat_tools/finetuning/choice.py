@@ -1,24 +1,19 @@
 """Fine-tune an encoder on multiple choice, and write a folder that chooses."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bertfeat.checkpoints import model_hash
 from bertfeat.tokenization import Encoding, Tokenizer
-from bertfeat_tools.finetuning.classify import (
-    HEADS,
-    MODEL,
-    RUN,
-    ClassifyOptions,
-)
+from bertfeat_tools.finetuning.classify import HEADS, ClassifyOptions
+from bertfeat_tools.finetuning.fine_tune import Lesson, fine_tune, named
 from bertfeat_tools.finetuning.questions import Questions
-from bertfeat_tools.training.batches import Batch, ShuffledBatches, padded
-from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
+from bertfeat_tools.training.batches import Batch, padded
+from bertfeat_tools.training.encoder import make_bert, open_folder
 from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
@@ -47,30 +42,24 @@ def train_choice(
     """
     options.start()
     from bertfeat_tools.finetuning.chooser import Chooser
-    from bertfeat_tools.training.loop import train as run
 
     source, tokenizer = open_folder(options.model)
     bert = make_bert(source, heads=HEADS, num_labels=1, precision=options.precision)
-    model = Chooser(bert, options.problem)
     limit = min(options.max_seq_len, source.config.max_position_embeddings)
     rows, held_out = (tokenized_choices(part, tokenizer, limit) for part in (train, dev))
-    collate = partial(collated_choices, rows, np.array(train.answers, np.int32), tokenizer.pad_id)
-    lengths = np.array([max(map(len, choices)) for choices in rows])
-    batches = ShuffledBatches(len(train), options.batch_size, options.seed, collate, lengths)
-    settings = options.settings(batches.steps_per_epoch, source.config.num_hidden_layers)
-    facts = {"train": train.digest, "dev": dev.digest, "model": model_hash(source.folder),
-             "options": asdict(options)}  # fmt: skip
-    result = run(
-        model, batches, settings, folder / RUN,
-        evaluate=ChoiceJudge(held_out, dev.answers, tokenizer.pad_id), progress=progress,
-        facts=facts,
+    answers = np.array(train.answers, np.int32)
+    lesson = Lesson(
+        Chooser(bert, options.problem),
+        len(train),
+        partial(collated_choices, rows, answers, tokenizer.pad_id),
+        ChoiceJudge(held_out, dev.answers, tokenizer.pad_id),
+        facts={"train": train.digest, "dev": dev.digest},
+        config={
+            "architectures": ["BertForMultipleChoice"], **named(["LABEL_0"]), "max_seq_len": limit,
+        },
+        lengths=np.array([max(map(len, choices)) for choices in rows]),
     )  # fmt: skip
-    if not (folder / MODEL).exists():
-        save_bert(
-            bert, source, tokenizer, folder / MODEL, architectures=["BertForMultipleChoice"],
-            id2label={"0": "LABEL_0"}, label2id={"LABEL_0": 0}, max_seq_len=limit,
-        )  # fmt: skip
-    return {**result.scores, "train_s": round(result.train_s, 2), "best_step": result.best_step}
+    return fine_tune(options, lesson, (source, tokenizer), folder, progress)
 
 
 def tokenized_choices(questions: Questions, tokenizer: Tokenizer, limit: int) -> list[Choices]:

@@ -1,53 +1,25 @@
 """Fine-tune an encoder on labelled texts or pairs, and write a folder that classifies."""
 
-import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bertfeat.checkpoints import ModelFolder, model_hash
-from bertfeat.tokenization import Encoding, Tokenizer
+from bertfeat.tokenization import Encoding
 from bertfeat_tools.finetuning.examples import PROBLEMS, Examples, labels_of, targets
+from bertfeat_tools.finetuning.fine_tune import FineTuning, Lesson, fine_tune, named
 from bertfeat_tools.scoring.lines import score_classes, score_similarities
-from bertfeat_tools.training.batches import Batch, ShuffledBatches
-from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
-from bertfeat_tools.training.settings import Recipe, TrainSettings
+from bertfeat_tools.training.batches import Batch
+from bertfeat_tools.training.encoder import make_bert, open_folder
 from bertfeat_tools.training.texts import computed, encoder_inputs, tokenized
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.classifier import Classifier
 
-RUN, MODEL = "training", "model"
 HEADS = ("pooler", "classifier")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FineTuning(Recipe):
-    """How an encoder is trained with labels.
-
-    Attributes:
-        model: what training starts from.
-        metric: that decides which weights are kept.
-        patience: evaluations without a better score after which it ends; 0 = never.
-        layer_decay: factor of the learning rate from each layer to the one below.
-        frozen: so many lowest layers, and the embeddings, stay as they are; -1 = not even these.
-    """
-
-    model: str = "all-MiniLM-L6-v2"
-    metric: str = "accuracy"
-    patience: int = 0
-    layer_decay: float = 1.0
-    frozen: int = -1
-
-    def settings(self, steps_per_epoch: int, num_layers: int) -> TrainSettings:
-        """Return what the loop is told of an encoder with so many layers."""
-        rates = Rates(num_layers, self.layer_decay, self.frozen)
-        return TrainSettings.of(self, steps_per_epoch, rates=rates)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,28 +69,26 @@ def train_classifier(
     wanted = [targets(part, labels, options.problem) for part in (train, dev)]
     options.start()
     from bertfeat_tools.finetuning.classifier import Classifier
-    from bertfeat_tools.training.loop import train as run
 
     source, tokenizer = open_folder(options.model)
     bert = make_bert(source, heads=HEADS, num_labels=len(labels), precision=options.precision)
     weights = balanced(wanted[0], len(labels)) if options.class_weights == "balanced" else None
-    model = Classifier(bert, options.problem, class_weights=weights, smoothing=options.smoothing)
     limit = min(options.max_seq_len, source.config.max_position_embeddings)
     encodings = [tokenized(part.items, tokenizer, limit) for part in (train, dev)]
-    collate = partial(collated, encodings[0], wanted[0], tokenizer.pad_id)
-    lengths = np.array([len(encoding) for encoding in encodings[0]])
-    batches = ShuffledBatches(len(train), options.batch_size, options.seed, collate, lengths)
-    judge = Judge(options, encodings[1], wanted[1], tokenizer.pad_id)
-    settings = options.settings(batches.steps_per_epoch, source.config.num_hidden_layers)
-    facts = {"train": train.digest, "dev": dev.digest, "model": model_hash(source.folder),
-             "options": asdict(options)}  # fmt: skip
-    result = run(
-        model, batches, settings, folder / RUN,
-        evaluate=judge, progress=progress, facts=facts,
+    lesson = Lesson(
+        Classifier(bert, options.problem, class_weights=weights, smoothing=options.smoothing),
+        len(train),
+        partial(collated, encodings[0], wanted[0], tokenizer.pad_id),
+        Judge(options, encodings[1], wanted[1], tokenizer.pad_id),
+        facts={"train": train.digest, "dev": dev.digest},
+        config={
+            "architectures": ["BertForSequenceClassification"], **named(labels),
+            "problem_type": PROBLEMS[1] if options.problem == "relevance" else options.problem,
+            "max_seq_len": limit,
+        },
+        lengths=np.array([len(encoding) for encoding in encodings[0]]),
     )  # fmt: skip
-    if not (folder / MODEL).exists():
-        _save(bert, source, tokenizer, folder / MODEL, labels, options)
-    return {**result.scores, "train_s": round(result.train_s, 2), "best_step": result.best_step}
+    return fine_tune(options, lesson, (source, tokenizer), folder, progress)
 
 
 def collated(
@@ -165,37 +135,7 @@ def several_scores(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Rates:
-    """The factor of the learning rate of each variable: layer-wise decay, frozen layers."""
-
-    num_layers: int
-    decay: float
-    frozen: int
-
-    def __call__(self, path: str) -> float:
-        """Return the factor for a variable's path."""
-        found = re.search(r"layers_(\d+)/", path)
-        depth = int(found[1]) + 1 if found else 0 if "/embeddings/" in path else self.num_layers + 1
-        if depth <= self.frozen:
-            return 0.0
-        return math.pow(self.decay, self.num_layers + 1 - depth)
-
-
 def balanced(wanted: np.ndarray, labels: int) -> list[float]:
     """Return the weight of each class: the more, the rarer it is; 1 on average over examples."""
     counts = np.bincount(wanted, minlength=labels)
     return [float(len(wanted) / (labels * max(count, 1))) for count in counts]
-
-
-def _save(
-    bert: Any, source: ModelFolder, tokenizer: Tokenizer, target: Path, labels: Sequence[str],
-    options: ClassifyOptions,
-) -> None:  # fmt: skip
-    save_bert(
-        bert, source, tokenizer, target, architectures=["BertForSequenceClassification"],
-        id2label={str(place): label for place, label in enumerate(labels)},
-        label2id={label: place for place, label in enumerate(labels)},
-        problem_type=PROBLEMS[1] if options.problem == "relevance" else options.problem,
-        max_seq_len=min(options.max_seq_len, source.config.max_position_embeddings),
-    )  # fmt: skip

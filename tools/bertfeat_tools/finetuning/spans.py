@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bertfeat.checkpoints import model_hash
 from bertfeat.errors import InputError, listed
 from bertfeat.tasks.span_answers import Answers, answers_of
 from bertfeat.tasks.span_windows import Passage, SpanOptions, Window, passages
 from bertfeat.tokenization import Tokenizer
-from bertfeat_tools.finetuning.classify import MODEL, RUN, FineTuning
+from bertfeat_tools.finetuning.fine_tune import FineTuning, Lesson, fine_tune
 from bertfeat_tools.finetuning.span_examples import SpanExamples
 from bertfeat_tools.finetuning.span_files import write_answers
 from bertfeat_tools.scoring.null_odds import best_thresholds
 from bertfeat_tools.scoring.span import score_spans
-from bertfeat_tools.training.batches import Batch, ShuffledBatches
-from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
+from bertfeat_tools.training.batches import Batch
+from bertfeat_tools.training.encoder import make_bert, open_folder
 from bertfeat_tools.training.texts import computed, encoder_inputs
 
 if TYPE_CHECKING:
@@ -59,7 +58,6 @@ def train_spans(
     """
     options.start()
     from bertfeat_tools.finetuning.span_model import SpanModel
-    from bertfeat_tools.training.loop import train as run
 
     source, tokenizer = open_folder(options.model)
     texts = tokenized(train, tokenizer, options.spans)
@@ -71,24 +69,17 @@ def train_spans(
         inputs = encoder_inputs([windows[row] for row in rows], tokenizer.pad_id)
         return {**inputs, "targets": wanted[rows]}
 
-    lengths = np.array([len(window) for window in windows])
-    batches = ShuffledBatches(len(windows), options.batch_size, options.seed, collate, lengths)
-    facts = {"train": train.digest, "dev": dev.digest, "model": model_hash(source.folder),
-             "options": asdict(options)}  # fmt: skip
-    settings = options.settings(batches.steps_per_epoch, source.config.num_hidden_layers)
-    result = run(
-        model, batches, settings, folder / RUN, evaluate=judge, progress=progress, facts=facts
-    )
-    if not (folder / MODEL).exists():
-        save_bert(
-            model.bert, source, tokenizer, folder / MODEL,
-            architectures=["BertForQuestionAnswering"], span=asdict(options.spans),
-        )  # fmt: skip
+    lesson = Lesson(
+        model, len(windows), collate, judge,
+        facts={"train": train.digest, "dev": dev.digest},
+        config={"architectures": ["BertForQuestionAnswering"], "span": asdict(options.spans)},
+        lengths=np.array([len(window) for window in windows]),
+    )  # fmt: skip
+    scores = fine_tune(options, lesson, (source, tokenizer), folder, progress)
     ids, found = [row.id for row in dev.rows], judge.answers(model)
     write_answers(folder, ids, found, has_null=options.spans.has_null)
     best = thresholds(dev, found) if options.spans.has_null else {}
-    return {**result.scores, **best, "train_s": round(result.train_s, 2),
-            "best_step": result.best_step}  # fmt: skip
+    return {**scores, **best}
 
 
 def thresholds(examples: SpanExamples, found: Sequence[Answers]) -> dict[str, float]:

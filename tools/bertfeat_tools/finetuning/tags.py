@@ -3,27 +3,27 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from bertfeat.checkpoints import model_hash
 from bertfeat.ner.batching import emissions
 from bertfeat.ner.schemes import convert, labels_of
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.token_rows import TokenRow, token_rows
 from bertfeat.ner.word_vectors import FeatureOptions
 from bertfeat.tokenization import Tokenizer
-from bertfeat_tools.finetuning.classify import MODEL, RUN, ClassifyOptions
+from bertfeat_tools.finetuning.classify import ClassifyOptions
+from bertfeat_tools.finetuning.fine_tune import Lesson, fine_tune, named
 from bertfeat_tools.finetuning.segmented import LABELS, words_of
 from bertfeat_tools.ner.token_inputs import token_inputs
 from bertfeat_tools.scoring.chunks import score_chunks
 from bertfeat_tools.scoring.segmentation import segmentation_statistic
-from bertfeat_tools.training.batches import Batch, ShuffledBatches
-from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
+from bertfeat_tools.training.batches import Batch
+from bertfeat_tools.training.encoder import make_bert, open_folder
 
 if TYPE_CHECKING:
     from bertfeat_tools.finetuning.token_classifier import TokenClassifier
@@ -153,7 +153,6 @@ def train_tags(
     """
     options.start()
     from bertfeat_tools.finetuning.token_classifier import TokenClassifier
-    from bertfeat_tools.training.loop import train as run
 
     source, tokenizer = open_folder(options.model)
     bert = make_bert(
@@ -161,24 +160,19 @@ def train_tags(
     )
     limit = min(options.max_seq_len, source.config.max_position_embeddings)
     found = task.prepare(tokenizer, limit)
-    collate = partial(collated_tags, found.rows, found.tags, tokenizer.pad_id)
     # Batches of like length would give the few words of short texts the weight of many.
-    batches = ShuffledBatches(len(found.rows), options.batch_size, options.seed, collate)
-    settings = options.settings(batches.steps_per_epoch, source.config.num_hidden_layers)
-    facts = {**task.facts, "model": model_hash(source.folder), "options": asdict(options)}
-    result = run(
-        TokenClassifier(bert), batches, settings,
-        folder / RUN, evaluate=TagJudge(found, task.labels, tokenizer.pad_id), progress=progress,
-        facts=facts,
+    lesson = Lesson(
+        TokenClassifier(bert),
+        len(found.rows),
+        partial(collated_tags, found.rows, found.tags, tokenizer.pad_id),
+        TagJudge(found, task.labels, tokenizer.pad_id),
+        facts=task.facts,
+        config={
+            "architectures": ["BertForTokenClassification"], **named(list(task.labels)),
+            "max_seq_len": limit, "tagging": task.told,
+        },
     )  # fmt: skip
-    if not (folder / MODEL).exists():
-        save_bert(
-            bert, source, tokenizer, folder / MODEL, architectures=["BertForTokenClassification"],
-            id2label={str(place): label for place, label in enumerate(task.labels)},
-            label2id={label: place for place, label in enumerate(task.labels)},
-            max_seq_len=limit, tagging=task.told,
-        )  # fmt: skip
-    return {**result.scores, "train_s": round(result.train_s, 2), "best_step": result.best_step}
+    return fine_tune(options, lesson, (source, tokenizer), folder, progress)
 
 
 def numbered(labels: Sequence[str], tags: Sequence[str]) -> np.ndarray:
