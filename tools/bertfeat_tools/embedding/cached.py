@@ -13,7 +13,7 @@ import keras
 from bertfeat.engine.backend import gpu_names
 from bertfeat.errors import ConfigError
 from bertfeat_tools.training.batches import Batch
-from bertfeat_tools.training.step import open_shape
+from bertfeat_tools.training.compiled import open_shape
 
 if TYPE_CHECKING:
     from bertfeat_tools.embedding.model import SentenceModel

@@ -79,7 +79,7 @@ def fit_projection(
         targets: the teacher's vectors, float32 (rows, columns, dim).
         pad_id: fills up short texts.
     """
-    vectors = [computed(texts[:FITTED], pad_id, model.pooled) for texts in columns]
+    vectors = [computed(texts[:FITTED], pad_id, model.computing("pooled")) for texts in columns]
     known = np.concatenate(vectors).astype(np.float64)
     known = np.concatenate([known, np.ones((len(known), 1))], axis=1)
     wanted = np.concatenate(list(targets[:FITTED].swapaxes(0, 1)))

@@ -207,5 +207,5 @@ class Judge:
         return {name: float(scores[name]) for name in ("spearman", "pearson")}
 
     def _vectors(self, model: "SentenceModel", texts: Sequence[Encoding]) -> np.ndarray:
-        vectors = np.stack(computed(texts, self._pad_id, model.vectors))
+        vectors = np.stack(computed(texts, self._pad_id, model.computing("vectors")))
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))

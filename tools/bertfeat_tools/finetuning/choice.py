@@ -97,7 +97,7 @@ class ChoiceJudge:
     def __call__(self, model: "Chooser") -> dict[str, float]:
         """Return the share of questions whose right choice has the highest score."""
         flat = [encoding for choices in self.encodings for encoding in choices]
-        scores = np.stack(computed(flat, self.pad_id, model.logits))[:, 0]
+        scores = np.stack(computed(flat, self.pad_id, model.computing("logits")))[:, 0]
         parts = np.split(scores, np.cumsum([len(choices) for choices in self.encodings])[:-1])
         right = [part.argmax() == answer for part, answer in zip(parts, self.answers, strict=True)]
         return {"accuracy": float(np.mean(right))}

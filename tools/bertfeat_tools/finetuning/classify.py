@@ -110,7 +110,7 @@ class Judge:
 
     def __call__(self, model: "Classifier") -> dict[str, float]:
         """Return accuracy, macro F1 and MCC; correlations for values; F1 for several labels."""
-        logits = np.stack(computed(self.encodings, self.pad_id, model.logits))
+        logits = np.stack(computed(self.encodings, self.pad_id, model.computing("logits")))
         if self.options.problem in ("regression", "relevance"):
             found = score_similarities(self.wanted.astype(float), logits[:, 0].astype(float))
             return {name: float(found[name]) for name in ("spearman", "pearson")}

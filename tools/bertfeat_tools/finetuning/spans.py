@@ -159,7 +159,7 @@ class Judge:
     def answers(self, model: "SpanModel") -> list[Answers]:
         """Return what is found for each question."""
         windows = [window for text in self.texts for window in text.windows]
-        logits = computed(windows, self.pad_id, model.logits)
+        logits = computed(windows, self.pad_id, model.computing("logits"))
         each = (row[: len(window)] for row, window in zip(logits, windows, strict=True))
         return [
             answers_of(text, [next(each) for _ in text.windows], self.options)

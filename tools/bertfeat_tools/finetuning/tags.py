@@ -215,7 +215,7 @@ class TagJudge:
         found: Tags = [[] for _ in self.texts.held_out]
         inputs = partial(token_inputs, pad_id=self.pad_id)
         for numbers, logits, mask in emissions(
-            inputs, model.logits, self.texts.held_out, lambda row: row.num_tokens
+            inputs, model.computing("logits"), self.texts.held_out, lambda row: row.num_tokens
         ):
             best = logits.argmax(axis=-1)
             for place, number in enumerate(numbers):

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from bertfeat_tools.training.compiled import Compiled
+
 Tensor = Any
 
 
@@ -15,6 +17,10 @@ class TrainingModel(keras.Model):
     made small.  Layers are built where they are made, so there is nothing left to build here.
     """
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._computing: dict[str, Compiled] = {}
+
     def build(self, *_: Any) -> None:
         """Accept any shape."""
         self.built = True
@@ -24,6 +30,12 @@ class TrainingModel(keras.Model):
     ) -> Callable[[dict[str, Any]], Mapping[str, Any]] | None:
         """Return what does one step on batches like this one; None = the common step."""
         return None
+
+    def computing(self, method: str) -> Compiled:
+        """Return what computes a method of a batch with the weights as they are then."""
+        if method not in self._computing:
+            self._computing[method] = Compiled(self, getattr(self, method))
+        return self._computing[method]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
