@@ -113,7 +113,7 @@ def send_http(port: int, routes: list[tuple[str, str]], count: int, seed: int) -
     requests, connection = http_requests(routes, rng), None
     for _ in range(count):
         with suppress(OSError):
-            connection = connection or socket.create_connection(("127.0.0.1", port), timeout=0.5)
+            connection = connection or socket.create_connection(("127.0.0.1", port), timeout=0.1)
             connection.sendall(next(requests))
             if _answered(connection):
                 continue

@@ -22,7 +22,9 @@ from bertfeat_client import Client
 from source_tree import ROOT
 
 COUNT = int(os.environ.get("BERTFEAT_FUZZ", "30000"))
-SENDERS = 4
+SENDERS, HTTP_SENDERS = 4, 8
+HTTP_SHARE = 0.6 / HTTP_SENDERS
+"""Requests of each, for one message of each other sender: a tenth of all messages together."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240 + COUNT / 500)]
 
 
@@ -74,7 +76,8 @@ def test_every_port_takes_a_flood_of_malformed_messages(server, ports, wait_for)
         flood([
             *((send, zmq.DEALER, native, frames, n, seed) for seed in range(SENDERS)),
             (send, zmq.DEALER, backend, frames, n, 98), (send, zmq.PUSH, old, old_frames, n, 99),
-            *((send_http, ports["http"], routes, math.ceil(n * 0.3), seed) for seed in range(2)),
+            *((send_http, ports["http"], routes, math.ceil(n * HTTP_SHARE), seed)
+              for seed in range(HTTP_SENDERS)),
         ])  # fmt: skip
         memory.append([child.memory_info().rss / 2**20 for child in supervisor.children()])
     ended.set()
