@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import uvicorn
 
+from bertfeat_server.http.child import listen
 from bertfeat_server.http.patience import HEAD_S, LEAST_BYTES, READ_S, Patience
 
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
@@ -104,3 +105,10 @@ def test_a_real_web_server_ends_them_and_serves_the_others():
         await serving
 
     asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_connections_send_at_once_what_they_are_given():
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
