@@ -15,6 +15,7 @@ from bertfeat.config import EncoderConfig
 from child import Child, Failed
 from contest import Contest, Measured
 from figures import flops, ratios, spearman, summarize
+from load_servers import SERVERS
 from machine import busy_cores, describe
 from peers import chosen, main
 from roster import BASELINE, OURS, ROSTER, System
@@ -139,8 +140,9 @@ def test_without_the_baseline_there_is_no_ratio(measured, workload):
 
 
 def test_every_system_has_its_class_its_environment_and_its_form():
-    assert {s.environment for s in ROSTER} - {""} == environments.pins().keys()
-    assert {s.form for s in ROSTER} - {""} == exports.FORMS.keys()
+    measured = [*ROSTER, *SERVERS]
+    assert {s.environment for s in measured} - {""} == environments.pins().keys()
+    assert {s.form for s in measured} - {""} == exports.FORMS.keys()
     assert all(hasattr(systems, s.kind) for s in ROSTER)
     assert {OURS, BASELINE} <= {s.name for s in ROSTER}
     assert all("==" in pin for pins in environments.pins().values() for pin in pins)
