@@ -21,7 +21,7 @@ from bertfeat_server.logs import set_up
 from bertfeat_server.parent import Parent
 from bertfeat_server.post import Post
 
-BURST = 512
+BURST = 128
 """Messages read from one socket before the others get their turn."""
 LINGER_MS = 2000
 HANDSHAKE_MS = 10_000
