@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import http.client
 import json
-import socket
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ import psutil
 
 from bertfeat_client import AsyncClient
 from bertfeat_server.load import Load, Report, run
+from load_servers import free_port
 from machine import describe
 from serving import server
 
@@ -70,17 +70,19 @@ def over_http(port: int, rate: float) -> Iterator[list[int]]:
     def ask() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while not ended.wait(1 / rate):
-            body = json.dumps({"model": "all-MiniLM-L6-v2", "input": f"text {len(statuses)}"})
-            connection.request("POST", "/v1/embeddings", body, {"content-type": "application/json"})
+            body = json.dumps({"inputs": f"text {len(statuses)}"})
+            connection.request("POST", "/embed", body, {"content-type": "application/json"})
             with connection.getresponse() as response:
                 response.read()
                 statuses.append(response.status)
 
     asking = threading.Thread(target=ask)
     asking.start()
-    yield statuses
-    ended.set()
-    asking.join()
+    try:
+        yield statuses
+    finally:
+        ended.set()
+        asking.join()
 
 
 async def soak(endpoint: str, load: Load, memory: Memory) -> Report:
@@ -95,8 +97,7 @@ async def soak(endpoint: str, load: Load, memory: Memory) -> Report:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run the server, find its capacity, soak it and return what came of it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     words = Load(callers=64, seconds=20.0)
     with server("--http-port", str(port), *options.server) as endpoint:
         most = asyncio.run(soak(endpoint, words, Memory([]))).as_dict()["requests_per_s"]

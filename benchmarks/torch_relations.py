@@ -10,12 +10,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bertfeat.tasks.relation_spans import LABELS, Place, paired
+from bertfeat.ner.schemes import to_spans
+from bertfeat.tasks.relation_spans import BOTH, LABELS, OBJECT, SUBJECT, Place, paired
 from torch_fine_tuning import predict
 from torch_jobs import IGNORED, Batch, Classify, Rows, Tag, objects
 from torch_training import fit, told
-
-KINDS = ("SUBJECT", "OBJECT", "BOTH")
 
 
 class Relations(Classify):
@@ -102,7 +101,7 @@ def _tags(places: Sequence[Place | None], pairs: Sequence[tuple[Place, Place]]) 
     tags = [IGNORED if place is None else 0 for place in places]
     for start, end in sorted(subjects | targets, key=lambda p: (p[0] - p[1], p)):
         both = (start, end) in subjects & targets
-        kind = KINDS[2] if both else KINDS[0] if (start, end) in subjects else KINDS[1]
+        kind = BOTH if both else SUBJECT if (start, end) in subjects else OBJECT
         inside = [n for n, p in enumerate(places) if p is not None and p[0] < end and p[1] > start]
         if any(tags[n] > 0 for n in inside):
             continue
@@ -112,18 +111,9 @@ def _tags(places: Sequence[Place | None], pairs: Sequence[tuple[Place, Place]]) 
 
 
 def _decoded(places: Sequence[Place], tags: Sequence[str]) -> list[tuple[Place, Place]]:
-    spans: list[list[Any]] = []
-    for place, tag in zip(places, tags, strict=False):
-        letter, _, kind = tag.partition("-")
-        if letter == "I" and spans and spans[-1][3] and spans[-1][0] == kind:
-            spans[-1][2] = place[1]
-        elif letter != "O":
-            spans.append([kind, *place, True])
-        elif spans:
-            spans[-1][3] = False
+    spans = [(kind, (places[a][0], places[b - 1][1])) for a, b, kind in to_spans(tags)]
     sides = [
-        sorted((start, end) for kind, start, end, _ in spans if kind in (own, KINDS[2]))
-        for own in KINDS[:2]
+        sorted(place for kind, place in spans if kind in (side, BOTH)) for side in (SUBJECT, OBJECT)
     ]
     return paired(*sides)
 

@@ -26,6 +26,9 @@ def make_model(tiny_bert):
             super().__init__()
             self.bert = bert
 
+        def logits(self, batch):
+            return self.bert(batch, outputs=("classifier_logits",))["classifier_logits"]
+
         def call(self, batch, training=False):
             found = self.bert(batch, outputs=("classifier_logits",), training=training)
             losses = keras.losses.sparse_categorical_crossentropy(
@@ -49,6 +52,18 @@ def collate(rows):
     ones = np.ones_like(ids)
     labels = (rows % 2).astype(np.int32)
     return {"input_ids": ids, "attention_mask": ones, "token_type_ids": ones - 1, "labels": labels}
+
+
+def test_what_is_computed_between_steps_goes_by_the_weights_as_they_are(make_model):
+    model = make_model()
+    compute, batches = model.computing("logits"), [collate(np.arange(n, 5)) for n in (0, 1)]
+    inputs = [{name: b[name] for name in b if name != "labels"} for b in batches]
+    for factor in (1.0, 0.5):
+        for variable in model.trainable_variables:
+            variable.assign(variable.value * factor)
+        for batch in inputs:
+            wanted = np.asarray(model.logits(batch))
+            np.testing.assert_allclose(compute(batch), wanted, rtol=1e-5, atol=1e-6)
 
 
 BATCHES = ShuffledBatches(30, 8, seed=1, collate=collate)

@@ -13,7 +13,7 @@ import keras
 from bertfeat.engine.backend import gpu_names
 from bertfeat.errors import ConfigError
 from bertfeat_tools.training.batches import Batch
-from bertfeat_tools.training.compiled import open_shape
+from bertfeat_tools.training.compiled import specs
 
 if TYPE_CHECKING:
     from bertfeat_tools.embedding.model import SentenceModel
@@ -44,8 +44,8 @@ class CachedStep:
         self.model, self.size = model, size
         self.variables = [v.value for v in model.trainable_variables]
         self.seeds = [v for v in model.variables if "seed" in v.path]
-        specs = {name: tf.TensorSpec(open_shape(a), a.dtype) for name, a in batch.items()}
-        targets, chunk = specs.pop("targets"), specs
+        chunk = specs(batch)
+        targets = chunk.pop("targets")
         vectors = tf.TensorSpec([None, model.size], "float32")
         options = {"jit_compile": bool(gpu_names())}
         self.encode = tf.function(self._encode, input_signature=[chunk], **options)

@@ -16,7 +16,7 @@ from bertfeat_tools.embedding.rows import Columns
 from bertfeat_tools.embedding.students import with_hidden_size, with_layers
 from bertfeat_tools.scoring.lines import score_similarities
 from bertfeat_tools.training.encoder import make_bert, open_folder, save_bert
-from bertfeat_tools.training.settings import Recipe, TrainSettings
+from bertfeat_tools.training.settings import MODEL, RUN, Recipe, TrainSettings
 from bertfeat_tools.training.texts import computed, tokenized
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from bertfeat.encoder.bert import Bert
     from bertfeat_tools.embedding.losses import Loss
     from bertfeat_tools.embedding.model import SentenceModel
-
-RUN, MODEL = "training", "model"
 
 
 @dataclass(frozen=True, kw_only=True)

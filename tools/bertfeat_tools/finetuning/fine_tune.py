@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,10 @@ from bertfeat.checkpoints import ModelFolder, model_hash
 from bertfeat.tokenization import Tokenizer
 from bertfeat_tools.training.batches import Batch, ShuffledBatches
 from bertfeat_tools.training.encoder import save_bert
-from bertfeat_tools.training.settings import Recipe, TrainSettings
+from bertfeat_tools.training.settings import MODEL, RUN, Recipe, TrainSettings
 
 if TYPE_CHECKING:
     from bertfeat_tools.training.model import TrainingModel
-
-RUN, MODEL = "training", "model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +116,7 @@ def fine_tune(
     return {**result.scores, "train_s": round(result.train_s, 2), "best_step": result.best_step}
 
 
-def named(labels: list[str]) -> dict[str, Any]:
+def named(labels: Sequence[str]) -> dict[str, Any]:
     """Return the entries of ``config.json`` that name what a head tells apart."""
     return {
         "id2label": {str(place): label for place, label in enumerate(labels)},

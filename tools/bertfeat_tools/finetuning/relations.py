@@ -25,10 +25,10 @@ from bertfeat.tasks.tagger import Entity
 from bertfeat.tokenization import Tokenizer
 from bertfeat_tools.finetuning.classify import ClassifyOptions, train_classifier
 from bertfeat_tools.finetuning.examples import SEPARATOR, Examples
-from bertfeat_tools.finetuning.fine_tune import MODEL
 from bertfeat_tools.finetuning.tags import Prepared, Tags, numbered, train_tags
 from bertfeat_tools.finetuning.triple_examples import Part, TripleExample, digest, schema_of
 from bertfeat_tools.scoring.triples import Triple, triple_statistic
+from bertfeat_tools.training.settings import MODEL
 
 NONE = "-"
 

@@ -168,7 +168,7 @@ def train_tags(
         TagJudge(found, task.labels, tokenizer.pad_id),
         facts=task.facts,
         config={
-            "architectures": ["BertForTokenClassification"], **named(list(task.labels)),
+            "architectures": ["BertForTokenClassification"], **named(task.labels),
             "max_seq_len": limit, "tagging": task.told,
         },
     )  # fmt: skip

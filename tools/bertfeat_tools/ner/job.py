@@ -28,8 +28,9 @@ from bertfeat_tools.ner.train import (
 )
 from bertfeat_tools.scoring.bootstrap import mean_and_sd
 from bertfeat_tools.training.encoder import open_folder
+from bertfeat_tools.training.settings import RUN
 
-RUN, RESULT = "training", "result.json"
+RESULT = "result.json"
 
 
 @dataclass(frozen=True)

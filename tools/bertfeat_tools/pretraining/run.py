@@ -25,12 +25,12 @@ from bertfeat_tools.training.devices import dealt, use_devices
 from bertfeat_tools.training.encoder import save_bert, start
 from bertfeat_tools.training.hosts import Hosts, is_first, join
 from bertfeat_tools.training.records import read_curves
-from bertfeat_tools.training.settings import TrainSettings
+from bertfeat_tools.training.settings import MODEL, RUN, TrainSettings
 
 if TYPE_CHECKING:
     from bertfeat_tools.pretraining.model import Pretraining
 
-RUN, MODEL, CARD = "training", "model", "README.md"
+CARD = "README.md"
 
 
 def pretrain(

@@ -51,13 +51,17 @@ def graph(function: Callable[[Batch], Any], batch: Batch) -> Callable[[Batch], A
     """Compile a function for batches like one, under TensorFlow."""
     import tensorflow as tf
 
-    signature = {
-        name: tf.TensorSpec(open_shape(array), array.dtype) for name, array in batch.items()
-    }
     compiled: Callable[[Batch], Any] = tf.function(
-        function, input_signature=[signature], jit_compile=bool(gpu_names()), autograph=False
+        function, input_signature=[specs(batch)], jit_compile=bool(gpu_names()), autograph=False
     )
     return compiled
+
+
+def specs(batch: Batch) -> dict[str, Any]:
+    """Return what TensorFlow is told of batches like one."""
+    import tensorflow as tf
+
+    return {name: tf.TensorSpec(open_shape(array), array.dtype) for name, array in batch.items()}
 
 
 def open_shape(array: np.ndarray) -> list[int | None]:

@@ -8,6 +8,8 @@ from bertfeat.errors import ConfigError
 from bertfeat_tools.training.devices import use_devices
 from bertfeat_tools.training.encoder import start
 
+RUN, MODEL = "training", "model"
+"""Below the folder that a training is given: what the run keeps, and what it made."""
 SCHEDULES = ("linear", "constant", "cosine")
 OPTIMIZER_NAMES = ("google", "adamw", "lamb")
 PRECISIONS = ("float32", "bfloat16", "float16")
