@@ -72,7 +72,7 @@ def together(data, outputs, *options):
         for process in started:
             process.kill()
     assert [process.returncode for process in started] == [0] * len(outputs), ended
-    return [re.sub(r"\[Gloo\].*\n", "", out) for out, _ in ended]
+    return [out for out, _ in ended]
 
 
 def lines_of(output):

@@ -52,6 +52,8 @@ class Hosts:
 def join(hosts: Hosts) -> None:
     """Meet the other processes.  Call it before Keras starts.
 
+    From then on stdout is Python's alone: what native code prints there goes to stderr.
+
     Raises:
         ConfigError: the back end is not JAX.
     """
@@ -64,6 +66,14 @@ def join(hosts: Hosts) -> None:
         jax.distributed.initialize()
     else:
         jax.distributed.initialize(hosts.address, hosts.count, hosts.number)
+    keep_stdout()
+
+
+def keep_stdout() -> None:
+    """Send what native code prints on stdout to stderr (Gloo tells of its connections, in pieces)."""
+    sys.stdout.flush()
+    sys.stdout = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding)
+    os.dup2(2, 1)
 
 
 def place() -> tuple[int, int]:
