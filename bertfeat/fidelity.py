@@ -6,7 +6,7 @@ once for each model and cached.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -120,6 +120,15 @@ def check(runtime: Runtime, exact: Runtime, precision: str) -> Fidelity:
             f"{precision} vectors have a cosine of {found.worst_cosine:.4f} to those in float32 "
             f"at worst, expected at least {least}; the conversion or the engine is not right"
         )
+    return found
+
+
+def remembered(key: str, measured: Callable[[], Fidelity]) -> Fidelity:
+    """Return what is kept under a key; if nothing is, measure and keep it."""
+    found = cached_fidelity(key)
+    if found is None:
+        found = measured()
+        cache_fidelity(key, found)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +26,18 @@ from bertfeat.engine.choose import (
     choose_precision,
     make_engine,
     runs_under_litert,
+    splits_by_size,
 )
 from bertfeat.engine.lite_engine import LiteEngine
 from bertfeat.engine.lite_runner import LiteRunner
+from bertfeat.engine.sized_engine import SizedEngine
 from bertfeat.errors import ConfigError
 from bertfeat.extras import require
 from bertfeat.features.dtypes import read_ranges
 from bertfeat.features.heads import score_activation
 from bertfeat.features.runtime import Runtime
 from bertfeat.features.spec import PLAIN, DenseKey
-from bertfeat.fidelity import Fidelity, cache_fidelity, cached_fidelity, measure
+from bertfeat.fidelity import Fidelity, measure, remembered
 from bertfeat.tokenization import Tokenizer
 
 BATCH_TOKENS = {"litert": 1024, "keras": 2048, "gpu": 16384}
@@ -50,7 +52,8 @@ class LoadOptions:
         precision: ``auto``, ``float32``, ``bfloat16``, ``float16`` or ``int8``; None = what a lite
             folder holds, float32 for any other.
         engine: ``litert`` (a CPU, float32 and int8), ``keras`` (everything else, in TensorFlow or
-            what ``KERAS_BACKEND`` names), or ``auto``.
+            what ``KERAS_BACKEND`` names), or ``auto`` (whichever is faster; in bfloat16 on a CPU
+            batches of a few tokens are computed in float32 under LiteRT).
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``gpu:N``.
         offline: never ask the network for the model.
         max_seq_len: tokens read of each text; None = what the model's folder says.
@@ -161,43 +164,35 @@ class Parts:
         if engine == "auto" and self.model.config.is_decoder:
             engine = "keras"  # the lite graph has no causal attention
         if runs_under_litert(engine, precision, accelerated):
-            return self._litert_runtime()
-        return self._keras_runtime(precision)
+            # by its folder, so that the engine holds no layers besides the runner's
+            other = partial(_exact_engine, self.model.folder, self.options)
+            return self._runtime(self._litert_engine(other), BATCH_TOKENS["litert"])
+        made = large = _keras_engine(self.model, self.options, precision)
+        if splits_by_size(engine, precision, accelerated, self._threads):
+            made = SizedEngine(self._litert_engine(lambda: large), large)
+        return self._runtime(made, BATCH_TOKENS["gpu" if gpu_names() else "keras"])
 
     def _fidelity(self, precision: str, made: Callable[[str], Runtime]) -> Fidelity:
         """Return the fidelity of a precision, measured once for each model and back end."""
         key = f"{model_hash(self.model.folder)[:16]}-{asked_backend() or 'default'}-{precision}"
-        found = cached_fidelity(key)
-        if found is None:
-            found = measure(made(precision), made("float32"))
-            cache_fidelity(key, found)
-        return found
+        return remembered(key, lambda: measure(made(precision), made("float32")))
 
-    def _litert_runtime(self) -> Runtime:
+    def _litert_engine(self, make_other: Callable[[], Engine]) -> LiteEngine:
+        """Put float weights under LiteRT; `make_other` is asked for what the file has not."""
         from bertfeat.engine.lite_convert import convert
 
-        model, options = self.model, self.options
+        model = self.model
         runner = self._runner(convert(model.config, model.tensors, int8=False))
-        kept = {
-            name: np.asarray(array, np.float32)
-            for name, array in model.tensors.items()
-            if lite.keeps(name)
-        }
-        folder = model.folder  # so that the engine holds no layers besides the runner's
-
-        def make_other() -> Engine:
-            return _keras_engine(read(folder), options, "float32")
-
-        engine = LiteEngine(runner, model.config, kept, "float32", make_other)
-        return self._runtime(engine, BATCH_TOKENS["litert"])
+        kept = {n: np.asarray(a, np.float32) for n, a in lite.kept(model.tensors).items()}
+        return LiteEngine(runner, model.config, kept, "float32", make_other)
 
     def _runner(self, graph: Path | bytes) -> LiteRunner:
         require("LiteRT", "ai_edge_litert", extra="lite")
-        return LiteRunner(graph, self.options.threads or usable_cores())
+        return LiteRunner(graph, self._threads)
 
-    def _keras_runtime(self, precision: str) -> Runtime:
-        engine = _keras_engine(self.model, self.options, precision)
-        return self._runtime(engine, BATCH_TOKENS["gpu" if gpu_names() else "keras"])
+    @property
+    def _threads(self) -> int:
+        return self.options.threads or usable_cores()
 
     def _runtime(self, engine: Engine, batch_tokens: int) -> Runtime:
         model, options = self.model, self.options
@@ -231,6 +226,10 @@ def _heads(model: ModelFolder) -> tuple[str, ...]:
     groups = {name.partition("/")[0] for name in model.tensors}
     untied = ("masked_lm/decoder",) if "masked_lm/decoder" in model.tensors else ()
     return tuple(head for head in HEADS if head in groups) + untied
+
+
+def _exact_engine(folder: Path, options: LoadOptions) -> Engine:
+    return _keras_engine(read(folder), options, "float32")
 
 
 def _keras_engine(model: ModelFolder, options: LoadOptions, precision: str) -> Engine:

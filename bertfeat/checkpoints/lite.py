@@ -5,6 +5,7 @@ the layers, ``tensors/`` the embeddings and the heads as they were, one NumPy fi
 memory and so shared by all processes that serve the model.  The weights cannot be had back.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,13 @@ def note_fidelity(folder: Path, figures: dict[str, Any]) -> None:
     write_json(folder / DESCRIPTION, description | {"fidelity": figures})
 
 
-def keeps(name: str) -> bool:
-    """Tell whether a tensor is kept as it is: the embeddings and the heads."""
-    return name.removeprefix("embeddings/") in TABLES or name.partition("/")[0] in HEADS
+def kept(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the tensors that are kept as they are: the embeddings and the heads."""
+
+    def keeps(name: str) -> bool:
+        return name.removeprefix("embeddings/") in TABLES or name.partition("/")[0] in HEADS
+
+    return {name: array for name, array in tensors.items() if keeps(name)}
 
 
 def losses(model: ModelFolder) -> list[str]:
@@ -94,16 +99,16 @@ def write(model: ModelFolder, folder: Path) -> None:
     from bertfeat.engine.lite_convert import convert
 
     (folder / GRAPH).write_bytes(convert(model.config, model.tensors))
-    kept = {name: array for name, array in model.tensors.items() if keeps(name)}
     sentence = asdict(model.sentence) if model.sentence else None
+    arrays = kept(model.tensors)
     for number, dense in enumerate(model.sentence.dense if model.sentence else ()):
-        kept[f"dense/{number}/kernel"] = dense.kernel
+        arrays[f"dense/{number}/kernel"] = dense.kernel
         if dense.bias is not None:
-            kept[f"dense/{number}/bias"] = dense.bias
+            arrays[f"dense/{number}/bias"] = dense.bias
     if sentence:
         sentence["prompts"] = dict(sentence["prompts"])
         sentence["dense"] = [dense["activation"] for dense in sentence["dense"]]
-    for name, array in kept.items():
+    for name, array in arrays.items():
         path = _tensor_path(folder, name)
         path.parent.mkdir(exist_ok=True)
         np.save(path, np.ascontiguousarray(array, np.float32), allow_pickle=False)
@@ -112,7 +117,7 @@ def write(model: ModelFolder, folder: Path) -> None:
         "format": FORMAT,
         "model_hash": model_hash(model.folder),
         "graph_sha256": sha256_of(folder / GRAPH),
-        "tensors": sorted(kept),
+        "tensors": sorted(arrays),
         "sentence": sentence,
     })  # fmt: skip
 

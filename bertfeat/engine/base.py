@@ -40,12 +40,14 @@ class Engine(Protocol):
     Attributes:
         name: how it is called in reports.
         precision: what it computes in.
-        compilations: how often something was compiled so far; a warm engine compiles no more.
     """
 
     name: str
     precision: str
-    compilations: int
+
+    @property
+    def compilations(self) -> int:
+        """How often something was compiled so far; a warm engine compiles no more."""
 
     def row_length(self, longest: int) -> int:
         """Return the tokens of a row whose longest text has so many: what is left is filled."""

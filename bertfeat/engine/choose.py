@@ -6,6 +6,7 @@ The choice goes by what the processor can do, never by timing, so that it is rep
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,13 @@ def runs_under_litert(engine: str, precision: str, accelerated: bool) -> bool:
     if engine == "auto" and precision == "float32":
         return not accelerated and asked_backend() is None
     return engine == "litert" or precision == "int8"
+
+
+def splits_by_size(engine: str, precision: str, accelerated: bool, threads: int) -> bool:
+    """Tell whether small batches go to LiteRT in float32, as it answers them sooner."""
+    is_slow_to_answer = precision == "bfloat16" and threads > 1
+    has_both = engine == "auto" and runs_under_litert("auto", "float32", accelerated)
+    return is_slow_to_answer and has_both and find_spec("ai_edge_litert") is not None
 
 
 def choose_precision(

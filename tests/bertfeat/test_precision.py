@@ -5,7 +5,13 @@ import pytest
 
 from bertfeat import Encoder, loading
 from bertfeat.engine import choose
-from bertfeat.engine.choose import check_precision, choose_precision, runs_under_litert
+from bertfeat.engine.choose import (
+    check_precision,
+    choose_precision,
+    runs_under_litert,
+    splits_by_size,
+)
+from bertfeat.engine.sized_engine import SMALL_TOKENS, SizedEngine
 from bertfeat.errors import ConfigError, ParityError
 from bertfeat.fidelity import LEAST_INT8, Fidelity, cache_fidelity, cached_fidelity, check
 
@@ -76,6 +82,51 @@ def test_litert_runs_what_it_runs_fastest(monkeypatch, engine, precision, accele
     assert runs_under_litert(engine, precision, accelerated) is (
         litert and engine != "auto" or precision == "int8"
     )
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "accelerated", "threads", "splits"),
+    [
+        ("auto", "bfloat16", False, 2, True),
+        ("auto", "bfloat16", False, 1, False),
+        ("auto", "bfloat16", True, 2, False),
+        ("auto", "float32", False, 2, False),
+        ("keras", "bfloat16", False, 2, False),
+    ],
+)
+def test_only_bfloat16_on_several_cores_is_split_by_size(
+    monkeypatch, engine, precision, accelerated, threads, splits
+):
+    monkeypatch.setattr(choose, "asked_backend", lambda: None)
+    assert splits_by_size(engine, precision, accelerated, threads) is splits
+    monkeypatch.setattr(choose, "asked_backend", lambda: "tensorflow")
+    assert not splits_by_size(engine, precision, accelerated, threads)
+    monkeypatch.setattr(choose, "asked_backend", lambda: None)
+    monkeypatch.setattr(choose, "find_spec", lambda name: None)
+    assert not splits_by_size(engine, precision, accelerated, threads)
+
+
+def test_small_batches_are_those_of_float32_and_large_ones_those_of_bfloat16(
+    tiny_bert, monkeypatch
+):
+    monkeypatch.setattr(loading, "usable_cores", lambda: 2)
+    folder = tiny_bert(seed=5, hidden_size=64, intermediate_size=128)
+    split = Encoder.load(folder, precision="bfloat16")
+    exact, coarse = (Encoder.load(folder, precision=p, engine="keras")
+                     for p in ("float32", "bfloat16"))  # fmt: skip
+    assert isinstance(split.runtime.engine, SizedEngine)
+    assert (split.precision, split.runtime.engine.name) == ("bfloat16", "tensorflow")
+    split.warm_up()
+    warm = split.runtime.engine.compilations
+    few, many = ["the cat sat"], ["the cat sat on the mat"] * (SMALL_TOKENS // 8 + 1)
+    for texts, same in ((few, exact), (many, coarse)):
+        found, expected = (e.encode(texts, pooling="mean") for e in (split, same))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    small, large = (e.encode(few, pooling="mean") for e in (split, coarse))
+    assert not np.allclose(small, large, rtol=0, atol=1e-5)
+    assert split.runtime.engine.compilations == warm
+    found, expected = (e.attentions(few[0]) for e in (split, coarse))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 def test_what_is_asked_for_is_taken(processor):

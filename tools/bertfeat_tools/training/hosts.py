@@ -70,7 +70,7 @@ def join(hosts: Hosts) -> None:
 
 
 def keep_stdout() -> None:
-    """Send what native code prints on stdout to stderr (Gloo tells of its connections, in pieces)."""
+    """Send to stderr what native code prints on stdout, as Gloo does of its connections."""
     sys.stdout.flush()
     sys.stdout = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding)
     os.dup2(2, 1)
