@@ -100,7 +100,7 @@ def measure_broker(seconds: float, rounds: int) -> dict[str, Any]:
             bare.append(pace(echoing, seconds))
     process.kill()
     ratios = [a / b for a, b in zip(ours, bare, strict=True)]
-    return {"requests_per_s": _spread(ours), "echo_per_s": _spread(bare), "ratio": _spread(ratios)}
+    return {"requests_per_s": spread(ours), "echo_per_s": spread(bare), "ratio": spread(ratios)}
 
 
 def measure_share(model: str, precision: str, seconds: float, rounds: int) -> dict[str, Any]:
@@ -110,14 +110,14 @@ def measure_share(model: str, precision: str, seconds: float, rounds: int) -> di
     served, alone = [], []
     with server("--model", model, "--precision", precision) as endpoint:
         for _ in range(rounds):
-            served.append(asyncio.run(_callers(endpoint, texts, seconds)))
+            served.append(asyncio.run(callers(endpoint, texts, seconds)))
             alone.append(_offline(encoder, texts, seconds))
     ratios = [a / b for a, b in zip(served, alone, strict=True)]
-    return {"served_texts_per_s": _spread(served), "engine_texts_per_s": _spread(alone),
-            "share": _spread(ratios)}  # fmt: skip
+    return {"served_texts_per_s": spread(served), "engine_texts_per_s": spread(alone),
+            "share": spread(ratios)}  # fmt: skip
 
 
-async def _callers(endpoint: str, texts: list[str], seconds: float) -> float:
+async def callers(endpoint: str, texts: list[str], seconds: float) -> float:
     done, end = 0, time.perf_counter() + seconds
     async with AsyncClient(endpoint) as client:
 
@@ -145,7 +145,7 @@ def measure_bulk(model: str, precision: str, bulk: int, seconds: float) -> dict[
     """Measure one-text requests alone, and while another caller has sent a bulk job."""
     texts = [text[:400] for text in mixed_texts()[:2048]]
     with server("--model", model, "--precision", precision) as endpoint:
-        idle = asyncio.run(_latencies(endpoint, texts[0], seconds))
+        idle = asyncio.run(latencies(endpoint, texts[0], seconds))
         job = subprocess.Popen(
             [sys.executable, __file__, "--job", endpoint, "--texts", str(bulk)],
             stdout=subprocess.PIPE,
@@ -157,11 +157,11 @@ def measure_bulk(model: str, precision: str, bulk: int, seconds: float) -> dict[
             before = _batches(endpoint)
             time.sleep(3.0)  # nothing but the bulk job
             count, spent_s = _batches(endpoint) - before
-            busy = asyncio.run(_latencies(endpoint, texts[0], seconds))
+            busy = asyncio.run(latencies(endpoint, texts[0], seconds))
             done = job.poll() is None
             job.kill()
     batch_ms = round(1000 * spent_s / count, 1)
-    return {"idle_ms": _percentiles(idle), "beside_bulk_ms": _percentiles(busy),
+    return {"idle_ms": percentiles(idle), "beside_bulk_ms": percentiles(busy),
             "bulk_batch_ms": batch_ms, "bulk_outlasted_it": done}  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def _batches(endpoint: str) -> np.ndarray:
     return np.array([sum(told["counts"]), told["sum"]])
 
 
-async def _latencies(endpoint: str, text: str, seconds: float) -> list[float]:
+async def latencies(endpoint: str, text: str, seconds: float) -> list[float]:
     spans, end = [], time.perf_counter() + seconds
     async with AsyncClient(endpoint) as client:
         await client.info()
@@ -193,12 +193,12 @@ def send_job(endpoint: str, count: int) -> None:
         client.encode([f"{source[n % len(source)]} {n}" for n in range(count)], return_info=True)
 
 
-def _percentiles(values: list[float]) -> dict[str, float]:
+def percentiles(values: list[float]) -> dict[str, float]:
     found = np.percentile(values, [50, 90, 99])
     return {name: round(float(v), 2) for name, v in zip(("p50", "p90", "p99"), found, strict=True)}
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def spread(values: list[float]) -> dict[str, float]:
     ordered = [float(f"{value:.4g}") for value in sorted(values)]
     return {"median": ordered[len(ordered) // 2], "least": ordered[0], "most": ordered[-1]}
 

@@ -4,6 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
@@ -176,7 +177,9 @@ def ready(state: State) -> bool:
     return not state.catalogue.missing() and (index or state.config.index is None)
 
 
+@cache
 def _version() -> str:
+    """Return this installation's version; it is read from files, so once."""
     try:
         return version("bertfeat")
     except PackageNotFoundError:

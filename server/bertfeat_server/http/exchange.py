@@ -90,11 +90,13 @@ class Exchange(Generic[Body]):
         return default_model(await self.client.info())
 
     async def prompt_for(self, model: str | None, names: tuple[str, ...]) -> str | None:
-        """Return the first of the names that the model has a prompt of.
+        """Return the first of the names that the model has a prompt of, None if it has none.
 
         Raises:
-            NotFound: there is no such model.
+            NotFound: names are given and there is no such model.
         """
+        if not names:
+            return None
         told = await self.client.info()
         wanted = model or told["default_model"]
         for one in told["models"]:
