@@ -13,6 +13,12 @@ import numpy as np
 Inputs = dict[str, np.ndarray]
 Rows = list[list[int]]
 """Numbers of the texts that stand in each row of a batch, in their order there."""
+FEW_TOKENS, SPARE_TOKENS = 512, 64
+"""The last so many tokens get no batch of their own if the rows at hand leave so many places empty.
+
+A batch costs as much as 15 (LiteRT) to 100 tokens (TensorFlow) before the first one is computed.
+Two Zen 4 cores computed 16 mixed texts in 81 instead of 95 ms in bfloat16, 51 not 58 in int8.
+"""
 
 
 class TokenSequence(Protocol):
@@ -34,7 +40,8 @@ def plan_batches(
 
     The longest text of a batch sets the length of its rows.  What a row has left is filled with the
     longest text that fits (best fit).  Attention costs the square of the row, so no row begins with
-    a text that alone would get less than half of it: shorter ones get a batch of shorter rows.
+    a text that alone would get less than half of it: shorter ones get a batch of shorter rows,
+    unless so few are left that a batch of their own costs more.
 
     Args:
         lengths: tokens of each text.
@@ -50,10 +57,16 @@ def plan_batches(
         most = max(1, max_tokens // max(1, length))
         rows: Rows = []
         while len(rows) < most and (next_text := shelf.longest(length)) >= 0:
-            if 2 * row_length(next_text) < length:
+            is_short = 2 * row_length(next_text) < length
+            if is_short and not _had_better_end_here(shelf.tokens_left, length):
                 break
             rows.append(shelf.row(length))
         yield rows
+
+
+def _had_better_end_here(tokens: int, length: int) -> bool:
+    """Say whether the last texts had better have rows of this length, however short they are."""
+    return tokens <= FEW_TOKENS and -tokens % length <= SPARE_TOKENS
 
 
 class Shelf:
@@ -61,7 +74,7 @@ class Shelf:
 
     def __init__(self, lengths: Sequence[int]) -> None:
         self.of_length: list[list[int]] = [[] for _ in range(max(lengths, default=0) + 1)]
-        self.texts_left = len(lengths)
+        self.texts_left, self.tokens_left = len(lengths), sum(lengths)
         for text in reversed(range(len(lengths))):
             self.of_length[lengths[text]].append(text)
 
@@ -75,6 +88,7 @@ class Shelf:
     def take(self, length: int) -> int:
         """Return a text of exactly this length and forget it."""
         self.texts_left -= 1
+        self.tokens_left -= length
         return self.of_length[length].pop()
 
     def row(self, space: int) -> list[int]:
