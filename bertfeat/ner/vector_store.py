@@ -9,7 +9,7 @@ write at once.
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,15 +36,18 @@ class VectorStore:
     _places: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     _maps: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def get(self, key: str) -> np.ndarray | None:
-        """Return the vectors under a key, mapped from disk, one row a word, or None."""
-        if key not in self._places:
+    def get(self, keys: Collection[str]) -> dict[str, np.ndarray]:
+        """Return the vectors under those of the keys that are stored.
+
+        They are mapped from disk, one row a word.
+        """
+        if not self._places.keys() >= set(keys):
             self._refresh()
-        place = self._places.get(key)
-        if place is None:
-            return None
-        segment, start, rows = place
-        return self._maps[segment][start : start + rows]
+        places = {key: self._places[key] for key in keys if key in self._places}
+        return {
+            key: self._maps[segment][start : start + rows]
+            for key, (segment, start, rows) in places.items()
+        }
 
     def put(self, vectors: Mapping[str, np.ndarray]) -> None:
         """Write vectors, one row a word, as one new segment.

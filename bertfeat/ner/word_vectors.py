@@ -115,8 +115,8 @@ class WordVectors:
         """
         items = in_context(sentences, self.options, self.encoder.tokenizer)
         keys = [key_of(words, start, stop) for words, start, stop in items]
-        found = {key: self._store.get(key) if self.cached else None for key in dict.fromkeys(keys)}
-        missing = [key for key, vectors in found.items() if vectors is None]
+        found = self._store.get(set(keys)) if self.cached else {}
+        missing = [key for key in dict.fromkeys(keys) if key not in found]
         places = {key: place for place, key in enumerate(keys)}
         self.hits += len(keys) - len(missing)
         self.computed += len(missing)
@@ -126,15 +126,12 @@ class WordVectors:
                                strict=True))  # fmt: skip
             if self.cached:
                 self._store.put(vectors)
-                vectors = {key: self._kept(key, rows) for key, rows in vectors.items()}
+                # not all of them where the limit is smaller than one chunk
+                vectors |= self._store.get(vectors.keys())
             found |= vectors
             if progress:
                 progress(min(start + CHUNK, len(missing)), len(missing))
-        return [found[key] for key in keys]  # type: ignore[misc]
-
-    def _kept(self, key: str, computed: np.ndarray) -> np.ndarray:
-        stored = self._store.get(key)  # None where the limit is smaller than one chunk
-        return computed if stored is None else stored
+        return [found[key] for key in keys]
 
     def _compute(self, items: Sequence[InContext]) -> Iterator[np.ndarray]:
         words = [list(words) for words, _, _ in items]
