@@ -1,6 +1,6 @@
 """``Answerer``: questions with their contexts in, answers out, by a trained span head."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from bertfeat.tasks.predictor import Prediction, Predictor
 from bertfeat.tasks.span_answers import Answers, answers_of
 from bertfeat.tasks.span_windows import Passage, SpanOptions, Window, passages
 
+Progress = Callable[[int, int], None]
 CHUNK = 256
 """Questions whose windows are made and computed together."""
 
@@ -59,8 +60,15 @@ class Answerer(Predictor):
             raise InputError("texts is one string; give a list of pairs of question and context")
         return [_answer(found) for found in self.answers(list(texts))]
 
-    def answers(self, pairs: Sequence[tuple[str, str]]) -> list[Answers]:
-        """Return all candidates for the answer to each question; raises as :meth:`predict`."""
+    def answers(
+        self, pairs: Sequence[tuple[str, str]], progress: Progress | None = None
+    ) -> list[Answers]:
+        """Return all candidates for the answer to each question; raises as :meth:`predict`.
+
+        Args:
+            pairs: of question and context.
+            progress: called with the questions done and their number.
+        """
         _check_pairs(pairs)
         found: list[Answers] = []
         for first in range(0, len(pairs), CHUNK):
@@ -73,6 +81,8 @@ class Answerer(Predictor):
             if errors:
                 raise RowErrors(errors, None)
             found += self._chunk([text for text in texts if isinstance(text, Passage)])
+            if progress:
+                progress(len(found), len(pairs))
         return found
 
     def _chunk(self, texts: Sequence[Passage]) -> list[Answers]:

@@ -80,6 +80,10 @@ def test_the_folder_answers_here_and_loads_in_transformers(trained):
     assert (reader.options.max_seq_len, reader.options.doc_stride) == (20, 6)
     found = reader.predict([(question, context) for context, question, _, _ in rows()])
     assert [one.label for one in found] == list(answers.values())
+    steps = []
+    pairs = [(question, context) for context, question, _, _ in rows()]
+    reader.answers(pairs, lambda done, total: steps.append((done, total)))
+    assert steps == [(len(pairs), len(pairs))]
     theirs, told = transformers.BertForQuestionAnswering.from_pretrained(
         trained / "out" / "model", output_loading_info=True
     )

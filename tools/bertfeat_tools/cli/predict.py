@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ import click
 
 from bertfeat.errors import InputError
 from bertfeat_tools.cli.options import CONTEXT, RUN, load_options, with_options
+from bertfeat_tools.cli.steps import step_bar
 from bertfeat_tools.finetuning.known_sets import GLUE, submission
 
 if TYPE_CHECKING:
@@ -50,7 +53,9 @@ def predict(folder: Path, source: str, **options: Any) -> None:
         lines = submission(GLUE[options["task"]], options["data"], predictor)
         sys.stdout.writelines(f"{line}\n" for line in lines)
     elif options["questions"]:
-        answer_file(predictor, options["questions"], options["output"])
+        with step_bar(quiet=options["quiet"]) as show:
+            progress = partial(show, "answering")
+            answer_file(predictor, options["questions"], options["output"], progress)
     else:
         predict_lines(predictor, source)
 
@@ -74,8 +79,10 @@ def predict_lines(predictor: "Predictor", source: str) -> None:
                 sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def answer_file(predictor: "Predictor", questions: Path, output: Path) -> None:
-    """Write the answers to a file of questions.
+def answer_file(
+    predictor: "Predictor", questions: Path, output: Path, progress: Callable[[int, int], None]
+) -> None:
+    """Write the answers to a file of questions; ``progress`` is told how many are found.
 
     Raises:
         InputError: the model answers no questions, or the file is bad.
@@ -90,7 +97,7 @@ def answer_file(predictor: "Predictor", questions: Path, output: Path) -> None:
             f"{predictor.problem}"
         )
     examples = read_spans(questions, answered=False)
-    found = predictor.answers(examples.pairs)
+    found = predictor.answers(examples.pairs, progress)
     ids = [row.id for row in examples.rows]
     write_answers(output, ids, found, has_null=predictor.options.has_null)
 
