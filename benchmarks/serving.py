@@ -118,6 +118,7 @@ def measure_share(model: str, precision: str, seconds: float, rounds: int) -> di
 
 
 async def callers(endpoint: str, texts: list[str], seconds: float) -> float:
+    """Return the texts per second of ``CALLERS`` callers with one text each."""
     done, end = 0, time.perf_counter() + seconds
     async with AsyncClient(endpoint) as client:
 
@@ -172,6 +173,7 @@ def _batches(endpoint: str) -> np.ndarray:
 
 
 async def latencies(endpoint: str, text: str, seconds: float) -> list[float]:
+    """Return the milliseconds of one caller's requests of one text."""
     spans, end = [], time.perf_counter() + seconds
     async with AsyncClient(endpoint) as client:
         await client.info()
@@ -194,11 +196,13 @@ def send_job(endpoint: str, count: int) -> None:
 
 
 def percentiles(values: list[float]) -> dict[str, float]:
+    """Return the 50th, 90th and 99th percentile."""
     found = np.percentile(values, [50, 90, 99])
     return {name: round(float(v), 2) for name, v in zip(("p50", "p90", "p99"), found, strict=True)}
 
 
 def spread(values: list[float]) -> dict[str, float]:
+    """Return median, least and most."""
     ordered = [float(f"{value:.4g}") for value in sorted(values)]
     return {"median": ordered[len(ordered) // 2], "least": ordered[0], "most": ordered[-1]}
 

@@ -33,12 +33,12 @@ class SizedEngine:
         return self.small.compilations + self.large.compilations
 
     def row_length(self, longest: int) -> int:
-        """Let rows be as long as their longest text."""
-        return longest
+        """Let rows be as long as the large engine's."""
+        return self.large.row_length(longest)
 
     def shape(self, rows: int, length: int, texts: int) -> Shape:
-        """Pad no further than the longest row."""
-        return rows, length, texts
+        """Pad as the large engine does."""
+        return self.large.shape(rows, length, texts)
 
     def ladder(self, max_tokens: int) -> Iterable[Shape]:
         """Give a shape for each engine."""

@@ -78,10 +78,10 @@ def test_the_folder_answers_here_and_loads_in_transformers(trained):
     answers = json.loads((trained / "out" / "predictions.json").read_text())
     reader = Predictor.load(trained / "out")
     assert (reader.options.max_seq_len, reader.options.doc_stride) == (20, 6)
-    found = reader.predict([(question, context) for context, question, _, _ in rows()])
+    pairs = [(question, context) for context, question, _, _ in rows()]
+    found = reader.predict(pairs)
     assert [one.label for one in found] == list(answers.values())
     steps = []
-    pairs = [(question, context) for context, question, _, _ in rows()]
     reader.answers(pairs, lambda done, total: steps.append((done, total)))
     assert steps == [(len(pairs), len(pairs))]
     theirs, told = transformers.BertForQuestionAnswering.from_pretrained(
