@@ -3,10 +3,12 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
+from bertfeat.config import EncoderConfig
 from bertfeat.errors import InputError
 from bertfeat.features.options import EncodeOptions
 from bertfeat.features.pooled import EncodeInfo, check_rows, non_finite
@@ -14,7 +16,7 @@ from bertfeat.features.program import FeatureProgram
 from bertfeat.features.runtime import Runtime
 from bertfeat.features.spec import FeatureSpec
 from bertfeat.features.windows import stitch
-from bertfeat.tokenization import Encoding
+from bertfeat.tokenization import Encoding, Tokenizer
 
 CHUNK = 256
 """Texts in work at a time: their vectors of all layers are in memory together."""
@@ -41,6 +43,48 @@ class TokenFeatures:
     num_tokens: int = 0
     truncated: bool = False
     error: Exception | None = None
+
+
+class TokenEncoder(Protocol):
+    """What word vectors need of an encoder: a :class:`bertfeat.Encoder`, or what asks one."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the model lies."""
+        ...
+
+    @property
+    def model_hash(self) -> str:
+        """The sha256 of the weights."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """What it computes in."""
+        ...
+
+    @property
+    def config(self) -> EncoderConfig:
+        """Its sizes."""
+        ...
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        ...
+
+    def extract(
+        self,
+        texts: Any,
+        *,
+        layers: Any,
+        long: str,
+        stride: int,
+        return_errors: bool,
+        **options: Any,
+    ) -> Iterator[TokenFeatures]:
+        """Yield the vectors of every token of each text; see :meth:`bertfeat.Encoder.extract`."""
+        ...
 
 
 @dataclass(frozen=True)

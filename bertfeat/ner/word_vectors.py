@@ -11,7 +11,7 @@ import numpy as np
 from bertfeat.api import Encoder
 from bertfeat.errors import InputError, RowErrors
 from bertfeat.features.layers import resolve_layers
-from bertfeat.features.tokens import TokenFeatures
+from bertfeat.features.tokens import TokenEncoder, TokenFeatures
 from bertfeat.features.words import WORD_POOLINGS, Word, pool_words
 from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.settings import TaggerSettings
@@ -83,7 +83,7 @@ class WordVectors:
         hits, computed: sentences found, and sentences computed, so far.
     """
 
-    encoder: Encoder
+    encoder: TokenEncoder
     options: FeatureOptions
     dtype: str = "float16"
     cached: bool = True

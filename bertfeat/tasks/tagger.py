@@ -12,6 +12,7 @@ from bertfeat.api import Encoder
 from bertfeat.checkpoints.weight_files import read_safetensors
 from bertfeat.engine.backend import load_keras
 from bertfeat.errors import CheckpointError, ConfigError, InputError
+from bertfeat.features.tokens import TokenEncoder
 from bertfeat.ner import paths
 from bertfeat.ner.batching import Rows, character_rows, emissions, network_inputs
 from bertfeat.ner.schemes import to_spans
@@ -52,7 +53,10 @@ class Tagger:
     """
 
     def __init__(
-        self, settings: TaggerSettings, network: "TaggerNetwork", encoder: Encoder | None = None
+        self,
+        settings: TaggerSettings,
+        network: "TaggerNetwork",
+        encoder: TokenEncoder | None = None,
     ) -> None:
         self.settings, self.network, self.encoder = settings, network, encoder
 
@@ -62,7 +66,9 @@ class Tagger:
         return tuple(self.settings.labels)
 
     @classmethod
-    def load(cls, folder: str | Path, encoder: Encoder | None = None, **options: Any) -> "Tagger":
+    def load(
+        cls, folder: str | Path, encoder: TokenEncoder | None = None, **options: Any
+    ) -> "Tagger":
         """Load what ``bertfeat ner train`` made.
 
         Args:
@@ -163,7 +169,7 @@ def as_sentence(item: Any, place: int) -> Sentence:
     )
 
 
-def check_encoder(settings: TaggerSettings, encoder: Encoder) -> None:
+def check_encoder(settings: TaggerSettings, encoder: TokenEncoder) -> None:
     """Check that an encoder is the one that a tagger was trained on.
 
     Raises:

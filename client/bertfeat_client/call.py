@@ -18,7 +18,7 @@ from typing import Any
 from bertfeat_client.flight import Flight
 from bertfeat_client.items import PROBE, Limits, Rows, listed, read_rows
 from bertfeat_client.line import Line
-from bertfeat_client.options import EncodeKeywords, wire_options
+from bertfeat_client.options import EncodeKeywords, TokenKeywords, wire_options
 from bertfeat_client.protocol import Message
 from bertfeat_client.replies import Replies
 from bertfeat_client.truncation import Truncation
@@ -48,12 +48,21 @@ class Ask:
     priority: str | None = None
 
     @classmethod
-    def encode(cls, options: EncodeKeywords, op: str = "encode") -> "Ask":
+    def encode(cls, options: EncodeKeywords) -> "Ask":
         """Return the operation that these keywords ask for."""
         wire = wire_options(options, EncodeKeywords.__annotations__)
+        is_ragged = str(wire.get("pooling", "")).lower() == "none"
+        return cls._of_vectors("encode", wire, MAX_RAGGED_ROWS if is_ragged else None)
+
+    @classmethod
+    def tokens(cls, options: TokenKeywords) -> "Ask":
+        """Return the operation that asks for the vectors of tokens."""
+        wire = wire_options(options, TokenKeywords.__annotations__)
+        return cls._of_vectors("tokens", wire, MAX_RAGGED_ROWS)
+
+    @classmethod
+    def _of_vectors(cls, op: str, wire: dict[str, Any], max_rows: int | None) -> "Ask":
         model, priority = wire.pop("model", None), wire.pop("priority", None)
-        is_ragged = op == "tokens" or str(wire.get("pooling", "")).lower() == "none"
-        max_rows = MAX_RAGGED_ROWS if is_ragged else None
         return cls(op, lambda rows: wire, model, max_rows, priority=priority)
 
     @property

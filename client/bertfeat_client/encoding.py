@@ -7,8 +7,7 @@ from typing import Any, Unpack
 from bertfeat_client.base import Base, check_count
 from bertfeat_client.call import Ask, Call
 from bertfeat_client.errors import InvalidRequest
-from bertfeat_client.options import EncodeKeywords
-from bertfeat_client.results import TokenFeatures
+from bertfeat_client.options import EncodeKeywords, TokenKeywords
 from bertfeat_client.truncation import Truncation
 
 QUERY_PROMPTS = ("query",)
@@ -99,20 +98,26 @@ class Encoding(Base):
             truncation.warn()
 
     async def tokens(
-        self, texts: Any, **options: Unpack[EncodeKeywords]
-    ) -> list[TokenFeatures] | TokenFeatures:
+        self, texts: Any, *, return_info: bool = False, **options: Unpack[TokenKeywords]
+    ) -> Any:
         """Return each text's tokens with their vectors, offsets and word numbers.
 
         Args:
             texts: as for :meth:`encode`; one bare string gives one object.
-            options: ``layers`` (the last unless told), ``truncate``, ``prompt`` …
+            return_info: return ``(features, EncodeInfo)``; rows that failed raise nothing then.
+            options: ``layers`` (the last unless told), ``truncate``, ``long`` … (see
+                :class:`~bertfeat_client.options.TokenKeywords`).
+
+        Returns:
+            A :class:`TokenFeatures` for each text; for one bare string that alone.
 
         Raises:
-            RowErrors: some rows failed; ``.vectors`` holds the whole list.
+            RowErrors: some rows failed; the features of all are its ``.vectors``.
         """
-        replies = await self._call().gather(Ask.encode(options, "tokens"), texts)
-        features = replies.checked(replies.tokens())
-        return features[0] if replies.is_single else features
+        replies = await self._call().gather(Ask.tokens(options), texts)
+        features = replies.tokens()
+        result = features[0] if replies.is_single else features
+        return (result, replies.info()) if return_info else replies.checked(result)
 
     async def tokenize(
         self, texts: Any, *, model: str | None = None, add_special_tokens: bool = True

@@ -43,6 +43,19 @@ class EncodeKeywords(TypedDict, total=False):
     priority: str | None
 
 
+class TokenKeywords(EncodeKeywords, total=False):
+    """How texts become vectors of their tokens.
+
+    Attributes:
+        long: ``truncate``, or ``window``: long texts in windows, each token taken once, where it
+            has the largest context.
+        stride: tokens that neighbouring windows share.
+    """
+
+    long: str | None
+    stride: int | None
+
+
 def wire_options(options: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a request: those that say something, in JSON's types.
 

@@ -27,7 +27,8 @@ from bertfeat_server.settings.logging import Logging
 from bertfeat_server.supervisor import Supervisor
 from bertfeat_server.texts import status_table, summary
 from bertfeat_server.watching import watch
-from bertfeat_server.worker import WorkerSettings, serve
+from bertfeat_server.worker import serve
+from bertfeat_server.worker_settings import WorkerSettings
 
 STOP_S = 10.0
 logger = logging.getLogger(__name__)

@@ -105,15 +105,15 @@ class Supervisor:
 
     def _plan(self) -> list[Slot]:
         """Return the places beside broker and workers."""
-        config, told = self.config, {"frontend": self._inside}
+        config = self.config
         asked = {"index": config.index is not None, "http": config.http is not None}
         asked |= {"compat": config.compat}
-        return [Slot(role, told) for role, is_asked in asked.items() if is_asked]
+        return [Slot(role, {}) for role, is_asked in asked.items() if is_asked]
 
     def _add(self, slot: Slot) -> None:
         """Start a child for a place."""
         shared = {"config": self.config.to_dict(), "token": self.token}
-        ends: dict[str, Any] = {"backend": self._endpoints["backend"]}
+        ends: dict[str, Any] = {"backend": self._endpoints["backend"], "frontend": self._inside}
         if slot is self._broker:
             ends = self._endpoints | {"restarts": slot.restarts, "fleet": self._fleet.told()}
         slot.reason, slot.ready = "", False

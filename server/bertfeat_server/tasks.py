@@ -8,6 +8,8 @@ from typing import Any
 from bertfeat.checkpoints.folder_files import read_json
 from bertfeat.errors import InputError, RowErrors
 from bertfeat.ner.settings import FILE as TAGGER
+from bertfeat.ner.settings import TaggerSettings
+from bertfeat_client import Client
 from bertfeat_client.errors import InvalidRequest, NotFound
 from bertfeat_client.protocol import Message
 from bertfeat_server.rows import to_item, wire_row_errors
@@ -55,12 +57,31 @@ def named_task(name: Any, tasks: Mapping[str, str], op: str) -> str:
     return str(name)
 
 
-def load_task(folder: str, **options: Any) -> Any:
-    """Load a trained head; it computes in float32, as in process."""
-    from bertfeat.tasks import Predictor, Tagger
+def load_task(
+    folder: str,
+    client: Client | None = None,
+    models: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Any:
+    """Load a trained head; it computes in float32, as in process.
 
-    kind = Tagger if _is_tagger(folder) else Predictor
-    return kind.load(Path(folder).expanduser(), precision="float32", **options)
+    Args:
+        folder: the head's.
+        client: of this server, for a tagger whose encoder is one of its models.
+        models: name to source of these.
+        options: of :meth:`bertfeat.Encoder.load`.
+    """
+    # here, as broker and commands import this file and need no model
+    from bertfeat.tasks import Predictor, Tagger
+    from bertfeat_server.served_encoder import served_encoder
+
+    path = Path(folder).expanduser()
+    if not _is_tagger(folder):
+        return Predictor.load(path, precision="float32", **options)
+    settings, encoder = TaggerSettings.load(path), None
+    if settings.encoder and client is not None:
+        encoder = served_encoder(client, models or {}, settings.encoder_in(path), **options)
+    return Tagger.load(path, encoder, precision="float32", **options)
 
 
 class TaskHandler:

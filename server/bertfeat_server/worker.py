@@ -4,7 +4,6 @@ import logging
 import signal
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -19,37 +18,11 @@ from bertfeat_server.logs import reload_log, set_up
 from bertfeat_server.parent import Parent
 from bertfeat_server.rows import put_ragged, to_item, token_lists, wire_row_errors, word_numbers
 from bertfeat_server.tasks import TaskHandler, kind_of, load_task
+from bertfeat_server.worker_settings import WorkerSettings
 
 RESERVED = {"return_info", "return_errors", "texts", "pairs"}
 """Arguments of the library that are the worker's own business."""
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerSettings:
-    """What one worker of a server is started with.
-
-    Attributes:
-        config: the server's settings.
-        name: the model's name on this server.
-        source: the model's folder, or the name to resolve.
-        label: what the workers of this load of the model go by; by default its name.
-        checked: whether the model must first prove to compute what it computes in float32.
-        device: where it computes.
-        backend: the broker's endpoint for workers.
-        token: proves that it belongs to the server.
-        identity: its name among all processes.
-    """
-
-    config: ServerConfig
-    name: str
-    source: str
-    device: str
-    backend: str
-    token: str
-    identity: str = ""
-    label: str = ""
-    checked: bool = False
 
 
 class EncoderHandler:
@@ -196,7 +169,7 @@ def make_handler(settings: WorkerSettings) -> EncoderHandler | TaskHandler:
         "device": settings.device, "threads": config.worker_threads, "offline": config.offline,
     }  # fmt: skip
     if settings.name in config.tasks:
-        task = load_task(settings.source, **options)
+        task = load_task(settings.source, settings.client(), config.models, **options)
         return TaskHandler(task, settings.name, kind_of(settings.source))
     module, _, function = config.encoder_factory.partition(":")
     encoder = getattr(import_module(module), function)(

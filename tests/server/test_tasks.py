@@ -5,14 +5,12 @@ import threading
 import numpy as np
 import pytest
 from http_served import http_server
+from random_tagger import write_random_tagger
 
-from bertfeat.ner.schemes import labels_of
-from bertfeat.ner.settings import TaggerSettings
 from bertfeat.tasks import Predictor, Tagger
 from bertfeat_client import Client
 from bertfeat_client.errors import NotFound, RowErrors
 from bertfeat_client.results import Entity, Prediction
-from bertfeat_tools.ner.train import FEATURE_BASED
 
 TEXTS = ["the cat sat on the mat .", "one red dog ran in rain", "he is big and small " * 300, ""]
 
@@ -20,23 +18,8 @@ TEXTS = ["the cat sat on the mat .", "one red dog ran in rain", "he is big and s
 @pytest.fixture(scope="module")
 def folders(tiny_bert, tmp_path_factory):
     """A tagger with random weights on frozen features, a classifier, and their encoder."""
-    from bertfeat import Encoder
-    from bertfeat_tools.training.encoder import start
-
-    start(0)
-    from bertfeat.ner.network import TaggerNetwork
-
     encoder = tiny_bert()
-    settings = TaggerSettings(
-        labels=tuple(labels_of("XY", "IOB2")), encoder=str(encoder), layers=(1, 2), hidden_size=16,
-        encoder_hash=Encoder.load(encoder).model_hash, rnn_units=4, max_seq_len=64,
-    )  # fmt: skip
-    network = TaggerNetwork(settings)
-    rng = np.random.default_rng(1)
-    for weight in network.weights:
-        weight.assign(rng.normal(size=weight.shape))
-    target = tmp_path_factory.mktemp("tasks") / "tagger"
-    FEATURE_BASED.save(network, settings, target)
+    target = write_random_tagger(encoder, tmp_path_factory.mktemp("tasks") / "tagger")
     names = {"id2label": {"0": "bad", "1": "good"}, "label2id": {"bad": 0, "good": 1}}
     return encoder, target, tiny_bert(heads=("pooler", "classifier"), seed=3, **names)
 
