@@ -101,7 +101,7 @@ def ours(config: EncoderConfig, texts: list[Text], batch: int, precision: str) -
     engine, program = make_engine(Bert(config, dtype=precision), precision), LastMean()
     lengths = [len(text.input_ids) for text in texts]
     batches = []
-    for rows in plan_batches(lengths, batch, engine.row_length):
+    for rows in plan_batches(lengths, batch, engine.row_length, engine.overhead):
         most = max(sum(lengths[text] for text in row) for row in rows)
         shape = engine.shape(len(rows), most, sum(map(len, rows)))
         inputs = pack(texts, rows, 0, shape)

@@ -65,31 +65,19 @@ def our_epoch(settings: TaggerSettings, batches: list[Batch]) -> Callable[[], An
 def torch_epoch(settings: TaggerSettings, batches: list[Batch]) -> Callable[[], Any]:
     """Return an epoch of the torch twin: the same sizes, dropout and optimizer."""
     import torch
-    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-    from torchcrf import CRF
 
-    width = settings.hidden_size * len(settings.layers)
-    lstm = torch.nn.LSTM(
-        width, settings.rnn_units, settings.rnn_layers, batch_first=True, bidirectional=True,
-        dropout=settings.dropout,
-    )  # fmt: skip
-    linear = torch.nn.Linear(2 * settings.rnn_units, len(settings.labels))
-    crf = CRF(len(settings.labels), batch_first=True)
-    weights = [*lstm.parameters(), *linear.parameters(), *crf.parameters()]
-    adam, drop = torch.optim.AdamW(weights, lr=1e-3), torch.nn.Dropout(settings.dropout)
+    from torch_tagging import Network
+
+    shape = len(settings.layers), settings.hidden_size
+    network = Network(shape, len(settings.labels), False, settings.rnn_units, settings.dropout)
+    adam = torch.optim.AdamW(network.parameters(), lr=1e-3)
 
     def step(batch: Batch) -> None:
-        mask = torch.from_numpy(batch["mask"])
-        vectors = torch.from_numpy(batch["vectors"]).float().flatten(2)
-        packed = pack_padded_sequence(
-            drop(vectors), mask.sum(1), batch_first=True, enforce_sorted=False
-        )
-        hidden = pad_packed_sequence(lstm(packed)[0], True, total_length=mask.shape[1])[0]
-        tags = torch.from_numpy(batch["tags"]).long()
-        loss = -crf(linear(drop(hidden)), tags, mask, reduction="mean")
+        told = {name: torch.from_numpy(batch[name]) for name in ("vectors", "mask", "tags")}
+        told |= {"vectors": told["vectors"].float(), "tags": told["tags"].long()}
         adam.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 5.0)
+        network.loss(told).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         adam.step()
 
     return lambda: [step(batch) for batch in batches]

@@ -40,10 +40,12 @@ class Engine(Protocol):
     Attributes:
         name: how it is called in reports.
         precision: what it computes in.
+        overhead: tokens that it could compute in the time that a batch takes besides its tokens.
     """
 
     name: str
     precision: str
+    overhead: int
 
     @property
     def compilations(self) -> int:

@@ -25,7 +25,7 @@ class JaxEngine:
     two, and the number of texts a multiple of it.
     """
 
-    name = "jax"
+    name, overhead = "jax", 256
 
     def __init__(self, bert: Bert, precision: str) -> None:
         self.bert, self.precision = bert, precision

@@ -36,7 +36,7 @@ class LiteEngine:
     """
 
     name = "litert"
-    compilations = 0
+    compilations, overhead = 0, 64
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ class SizedEngine:
 
     def __init__(self, small: Engine, large: Engine) -> None:
         self.small, self.large = small, large
-        self.name, self.precision = large.name, large.precision
+        self.name, self.precision, self.overhead = large.name, large.precision, large.overhead
 
     @property
     def compilations(self) -> int:

@@ -28,7 +28,7 @@ MAX_FROZEN = 4
 class TensorFlowEngine:
     """Runs programs as ``tf.function`` graphs with open batch and length."""
 
-    name = "tensorflow"
+    name, overhead = "tensorflow", 256
 
     def __init__(self, bert: Bert, precision: str) -> None:
         self.bert, self.precision = bert, precision

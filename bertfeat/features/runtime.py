@@ -130,7 +130,8 @@ class Runtime:
         """
         lengths = [len(encoding.input_ids) for encoding in encodings]
         alone = [[[number]] for number in range(len(lengths))]
-        packed = plan_batches(lengths, self.batch_tokens, self.engine.row_length)
+        engine = self.engine
+        packed = plan_batches(lengths, self.batch_tokens, engine.row_length, engine.overhead)
         for rows in alone if self.batch_invariant else packed:
             numbers = [number for row in rows for number in row]
             length = max(sum(lengths[number] for number in row) for row in rows)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertfeat import Encoder
-from bertfeat.engine.packing import FEW_TOKENS, SPARE_TOKENS, pack, plan_batches
+from bertfeat.engine.packing import DOUBLED_AT, pack, plan_batches
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=80)
 WORDS = ["the", "cat", "sat", "on", "red", "mat", "rain", "hello", "world", "dog", "ran"]
@@ -27,9 +27,9 @@ class Sequence:
         return cls([number * 100 + i for i in range(length)], [i % 2 for i in range(length)])
 
 
-@given(lengths=LENGTHS, max_tokens=st.integers(1, 300))
-def test_every_text_is_in_one_row_and_no_batch_passes_its_budget(lengths, max_tokens):
-    batches = list(plan_batches(lengths, max_tokens))
+@given(lengths=LENGTHS, max_tokens=st.integers(1, 300), overhead=st.integers(0, 300))
+def test_every_text_is_in_one_row_and_no_batch_passes_its_budget(lengths, max_tokens, overhead):
+    batches = list(plan_batches(lengths, max_tokens, overhead=overhead))
     assert Counter(t for rows in batches for row in rows for t in row) == Counter(
         range(len(lengths))
     )
@@ -38,8 +38,9 @@ def test_every_text_is_in_one_row_and_no_batch_passes_its_budget(lengths, max_to
         longest = max(lengths[text] for row in rows for text in row)
         assert len(rows) == 1 or len(rows) * longest <= max_tokens
         for row in rows:
-            is_late = left <= FEW_TOKENS and -left % longest <= SPARE_TOKENS
-            assert 2 * lengths[row[0]] >= longest or is_late
+            own = lengths[row[0]]
+            cost = left * (longest - own) / DOUBLED_AT + -left % longest
+            assert 2 * own >= longest or cost <= overhead
             size = sum(lengths[text] for text in row)
             assert size <= longest
             left -= size
@@ -53,12 +54,16 @@ def test_gaps_are_filled_and_short_texts_get_short_rows():
     assert batches[0] == [[0], [1, 2, 3]]
 
 
-def test_the_last_short_texts_get_no_batch_of_their_own():
-    assert list(plan_batches([10, 6, 4, 3, 1], 20)) == [[[0], [1, 2]], [[3], [4]]]
-    few = list(plan_batches([200, *[20] * 8], 2000))
-    assert few == [[[0], [1, 2, 3, 4, 5, 6, 7, 8]]]
-    wasteful = list(plan_batches([200, *[20] * 4], 2000))
-    assert wasteful == [[[0]], [[1], [2], [3], [4]]]
+def test_the_last_short_texts_get_no_batch_of_their_own_if_that_is_cheaper():
+    few, alone = [200, *[20] * 8], [[[0]], [[n] for n in range(1, 9)]]
+    assert list(plan_batches(few, 2000)) == alone
+    attention, left = 160 * 180 / DOUBLED_AT, 200 - 160
+    assert list(plan_batches(few, 2000, overhead=int(attention + left))) == alone
+    assert list(plan_batches(few, 2000, overhead=int(attention + left) + 1)) == [
+        [[0], list(range(1, 9))]
+    ]
+    many = [200, *[20] * 400]  # whose attention costs more than a batch
+    assert [len(rows) for rows in plan_batches(many, 10**6, overhead=256)] == [1, 400]
 
 
 def test_similar_lengths_leave_little_padding():
