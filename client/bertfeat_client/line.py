@@ -58,14 +58,12 @@ class Line:
             ClientError: it failed, or the flight's deadline passed.
         """
         request = flight.requests[0]
-        while True:
-            self._pump(flight)
-            if request.outcome is not None:
-                break
+        while request.outcome is None:
             now = self.now()
-            if now >= flight.deadline:
-                raise self._expired(request, flight)
-            await self._channel.wait(flight, flight.next_event(now) - now)
+            if flight.due(now):
+                self._pump(flight)
+            if request.outcome is None:
+                await self._wait(request, flight, now)
         del self._open[flight.requests.popleft().id]
         if isinstance(request.outcome, ClientError):
             raise request.outcome
@@ -73,29 +71,33 @@ class Line:
 
     def abandon(self, flight: Flight) -> None:
         """Forget what is left of a flight and tell the server, which may drop it then."""
-        for request in flight.requests:
+        while flight.requests:
+            request = flight.requests.popleft()
             del self._open[request.id]
             if request.outcome is None and request.sent_on is not None:
                 self._cancel(request)
-        flight.requests.clear()
-        self._on_arrival()
 
     def close(self) -> None:
         """Close the channel; calls that are waiting end with ``ClientClosed``."""
         self._channel.close()
         self._end_all(ClientClosed("the client was closed while a call was under way"))
 
-    def _pump(self, flight: Flight) -> None:
-        """Take what arrived and send what is due, until there is nothing left to do at once."""
-        while True:
+    async def _wait(self, request: Request, flight: Flight, now: float) -> None:
+        """Wait for something to arrive, and take it unless whoever watches the channel has."""
+        if now >= flight.deadline:
+            raise self._expired(request, flight)
+        await self._channel.wait(flight, flight.next_event(now) - now)
+        if request.outcome is None:
             self._take_arrived()
+
+    def _pump(self, flight: Flight) -> None:
+        """Send what is due and take what arrived, until there is nothing left to do at once."""
+        while True:
             connection, now = self._connection, self.now()
-            due = flight.due(now)
-            for request in due:
+            for request in flight.due(now):
                 request.sent_on = self._channel.send(request.frames(flight.deadline - now))
-            if due:
-                # sending may hide an arrival, or a new connection, from whoever watches the channel
-                self._take_arrived()
+            # sending may hide an arrival, or a new connection, from whoever watches the channel
+            self._take_arrived()
             if self._connection == connection:
                 return
 
@@ -149,6 +151,7 @@ class Line:
         # whoever closed the channel has dropped the request too
         with suppress(TransportError):
             self._channel.send(encode_message(Message({"op": "cancel", "id": request.id})))
+        self._on_arrival()  # which sending may hide
 
     def _expired(self, request: Request, flight: Flight) -> ClientError:
         if request.refusal is not None:

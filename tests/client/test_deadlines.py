@@ -159,17 +159,18 @@ def test_requests_under_way_are_sent_again_when_the_server_comes_back(client, fa
     assert transport.time == 0
 
 
-def test_a_connection_that_comes_about_while_sending_is_used(client, fake, transport):
-    def connect_at_fourth_look():
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_connection_that_comes_about_while_sending_is_used(client, fake, transport, look):
+    def connect_while_looking():
         looks.append(len(looks))
-        if len(looks) == 4:
+        if len(looks) == look:
             transport.connect(0)
         return receive()
 
     client.info()
     transport.disconnect()
     looks, receive = [], transport.channels[0].receive
-    transport.channels[0].receive = connect_at_fourth_look
+    transport.channels[0].receive = connect_while_looking
     assert client.status()["ready"]
     assert transport.time == 0
 
