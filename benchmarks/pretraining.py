@@ -27,7 +27,7 @@ from texts import DATA
 
 HERE = Path(__file__).resolve().parent
 WORK, RESULTS = HERE.parent / "build" / "pretraining", HERE / "results"
-RATE = "0.0005"
+RATE = "0.001"
 OURS: dict[str, tuple[str, ...]] = {
     "bertfeat": (),
     "bertfeat, no NSP": ("--objective", "none"),
@@ -146,7 +146,7 @@ def speed(steps: int, rounds: int) -> dict[str, Any]:
 def main() -> None:
     """Read the command line, run what is missing, save and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="cores of each side")
     parser.add_argument(
         "--only", choices=("bertfeat", "torch"), help="train one side, nothing else"

@@ -55,7 +55,7 @@ class Dispatcher:
         self.outbox = Outbox()
         # Another number for each broker's life: a worker may still answer the one before.
         first = secrets.randbits(48)
-        self.scheduler = Scheduler(*_limits(config), first)
+        self.scheduler = Scheduler(*config.queue_limits, first)
         self.roster = Roster()
         self.tally = Tally()
         self.ledger = Ledger(self.outbox.to_client, self.tally, Traces.to(config.otlp_endpoint))
@@ -141,7 +141,7 @@ class Dispatcher:
             ConfigError: the key file cannot be used; the other settings hold.
         """
         self.config = config
-        self.scheduler.limit(*_limits(config))
+        self.scheduler.limit(*config.queue_limits)
         self.admission.read_keys(config)
 
     def dismiss(self) -> None:
@@ -157,8 +157,9 @@ class Dispatcher:
         if now >= self._watch_at:
             self._watch_at = now + WATCH_S
             self._watch(now)
+        take, idle = self.scheduler.take, self.roster.idle_for
         for worker in self.roster.idle():
-            if batch := self.scheduler.take(worker.identity, worker.serves, now):
+            if batch := take(worker.identity, worker.serves, now, idle):
                 self._hand_out(worker, batch, now)
 
     def next_event(self, now: float) -> float:
@@ -244,7 +245,3 @@ class Dispatcher:
         for ticket in tickets:
             self.scheduler.cancel(ticket)
             self.ledger.fail(ticket, error)
-
-
-def _limits(config: ServerConfig) -> tuple[int, int, float]:
-    return config.max_batch_tokens, config.max_queue_tokens, config.max_wait_ms / 1000

@@ -100,6 +100,10 @@ class Roster:
         """Return the processes that wait for a batch."""
         return list(self._idle.values())
 
+    def idle_for(self, key: Key) -> int:
+        """Count those of them that can compute batches of this key."""
+        return sum(worker.serves(key) for worker in self._idle.values())
+
     def busy(self, identity: str, batch: int, until: float) -> None:
         """Note that a process got a batch, and until when it may take."""
         worker = self._idle.pop(identity)

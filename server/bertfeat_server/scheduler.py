@@ -7,12 +7,12 @@ lost with its worker is tried once more as it was, then each of its rows alone; 
 alone at two losses is refused.
 """
 
-import heapq
 import itertools
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from bertfeat_client.errors import Overloaded
+from bertfeat_server.deadlines import Deadlines
 from bertfeat_server.jobs import Batch, Job, Key, Part
 from bertfeat_server.lanes import Lane
 from bertfeat_server.shares import Shares
@@ -23,8 +23,8 @@ FIRST_RATE = 2000.0
 SLOWEST_S, SLOWER = 30.0, 20.0
 """A batch may take so long and so many times what is expected; first ones are also compiled."""
 RETRY_AFTER_S = (0.05, 60.0)
-SPARE_DEADLINES = 1024
-"""Deadlines of finished jobs that may lie about before they are swept out."""
+LEAST_SHARE = 128
+"""Tokens that are not divided among idle workers."""
 
 
 class Scheduler:
@@ -47,7 +47,7 @@ class Scheduler:
         self._lanes: OrderedDict[tuple[Key, bool], Lane] = OrderedDict()
         self._shares = Shares()
         self._again: deque[Batch] = deque()
-        self._deadlines: list[tuple[float, int]] = []
+        self._deadlines = Deadlines(self.jobs)
         self._numbers = itertools.count(first)
         self._rate = FIRST_RATE
 
@@ -78,7 +78,7 @@ class Scheduler:
             )
         self.jobs[job.ticket] = job
         self.queued_tokens += job.waiting
-        self._note_deadline(job)
+        self._deadlines.note(job)
         lane = self._lanes.get((job.key, job.whole))
         if lane is None:
             lane = self._lanes[job.key, job.whole] = Lane(now, self._shares)
@@ -90,7 +90,7 @@ class Scheduler:
             if job.text in batch.texts and batch.key == job.key:
                 batch.join(job)
                 self.jobs[job.ticket] = job
-                self._note_deadline(job)
+                self._deadlines.note(job)
                 return True
         return False
 
@@ -119,17 +119,21 @@ class Scheduler:
 
     def expire(self, now: float) -> list[Job]:
         """Forget the jobs whose deadline has passed and return them."""
-        late = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, ticket = heapq.heappop(self._deadlines)
-            job = self.jobs.get(ticket)
-            if job is not None and self.cancel(ticket):
-                late.append(job)
+        late = list(self._deadlines.passed(now))
+        for job in late:
+            self.cancel(job.ticket)
         return late
 
-    def take(self, worker: str, serves: Callable[[Key], bool], now: float) -> Batch | None:
-        """Give a worker its next batch, or None if nothing that it serves is due."""
-        batch = self._take_again(serves) or self._take_waiting(serves, now)
+    def take(
+        self, worker: str, serves: Callable[[Key], bool], now: float,
+        idle: Callable[[Key], int] = lambda key: 1,
+    ) -> Batch | None:  # fmt: skip
+        """Give a worker its next batch, or None if nothing that it serves is due.
+
+        Of what would fill no batch for each of the workers that are idle for its key, it gets its
+        part, so that one request is computed by all of them.
+        """
+        batch = self._take_again(serves) or self._take_waiting(serves, now, idle)
         if batch is not None:
             batch.worker, batch.taken_at = worker, now
             self.in_flight[batch.number] = batch
@@ -183,11 +187,9 @@ class Scheduler:
 
     def next_event(self, now: float) -> float:
         """Return the time of the next deadline or of the next batch that is due by waiting."""
-        while self._deadlines and self._deadlines[0][1] not in self.jobs:
-            heapq.heappop(self._deadlines)
         times = [lane.since + self.max_wait_s for lane in self._lanes.values() if lane]
         times = [time for time in times if time > now]
-        return min([*times, self._deadlines[0][0] if self._deadlines else float("inf")])
+        return min([*times, self._deadlines.next])
 
     def _retry(self, key: Key, parts: list[Part], losses: int) -> None:
         if parts:
@@ -204,7 +206,9 @@ class Scheduler:
                 self._again.append(batch)
         return None
 
-    def _take_waiting(self, serves: Callable[[Key], bool], now: float) -> Batch | None:
+    def _take_waiting(
+        self, serves: Callable[[Key], bool], now: float, idle: Callable[[Key], int]
+    ) -> Batch | None:
         due = [
             (lane.time(), number, kind)
             for number, (kind, lane) in enumerate(self._lanes.items())
@@ -217,7 +221,9 @@ class Scheduler:
         self._shares.advance(present)
         lane = self._lanes[key, whole]
         before = lane.tokens
-        parts = [lane.take_whole()] if whole else lane.take(self.max_batch_tokens)
+        share = max(LEAST_SHARE, -(-before // max(1, idle(key))))
+        most = min(self.max_batch_tokens, share)
+        parts = [lane.take_whole()] if whole else lane.take(most)
         taken = before - lane.tokens
         self.queued_tokens -= taken
         self._lanes.move_to_end((key, whole))
@@ -233,12 +239,6 @@ class Scheduler:
         if lane is not None:
             lane.remove(job)
             self._drop_if_empty(job.key, job.whole)
-
-    def _note_deadline(self, job: Job) -> None:
-        heapq.heappush(self._deadlines, (job.deadline, job.ticket))
-        if len(self._deadlines) > 2 * len(self.jobs) + SPARE_DEADLINES:
-            self._deadlines = [(job.deadline, ticket) for ticket, job in self.jobs.items()]
-            heapq.heapify(self._deadlines)
 
     def _close(self, part: Part) -> None:
         job = part.job

@@ -58,6 +58,25 @@ def test_a_large_request_is_split_within_the_budget():
     assert [rows(take(scheduler))[0][1:] for _ in range(3)] == [(0, 3), (3, 6), (6, 7)]
 
 
+@pytest.mark.parametrize(
+    ("costs", "idle", "expected"),
+    [
+        ([100] * 8, 2, [(0, 4), (4, 8)]),  # fits one batch: both workers compute it
+        ([100] * 7, 3, [(0, 2), (2, 4), (4, 7)]),
+        ([100] * 30, 2, [(0, 10), (10, 20)]),  # full batches for both
+        ([10] * 20, 2, [(0, 12), (12, 20)]),  # not below LEAST_SHARE
+        ([10] * 10, 2, [(0, 10)]),
+    ],
+)
+def test_what_fills_no_batch_for_each_idle_worker_is_divided_among_them(costs, idle, expected):
+    scheduler, left = queue(job(costs), max_batch_tokens=1000), iter(range(idle, 0, -1))
+    found = [
+        scheduler.take(f"w{number}", lambda key: True, 0.0, lambda key: next(left))
+        for number in range(idle)
+    ]
+    assert [rows(batch)[0][1:] for batch in found if batch] == expected
+
+
 def test_a_row_above_the_budget_travels_alone():
     a = job([10, 500, 10])
     scheduler = queue(a)
@@ -339,4 +358,4 @@ def test_deadlines_of_finished_requests_do_not_pile_up():
     for _ in range(10_000):
         scheduler.add(job([1], deadline=1e6), 0.0)
         scheduler.complete(take(scheduler).number, 0.0)
-    assert len(scheduler._deadlines) < 2000
+    assert len(scheduler._deadlines._heap) < 2000

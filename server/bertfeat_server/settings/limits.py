@@ -37,6 +37,11 @@ class Limits(Group):
     drain_timeout_s: float = option(30.0, "Time that running requests get when the server stops.")
 
     @property
+    def queue_limits(self) -> tuple[int, int, float]:
+        """Estimated tokens of a batch, those that may wait, and seconds that a batch waits."""
+        return self.max_batch_tokens, self.max_queue_tokens, self.max_wait_ms / 1000
+
+    @property
     def max_message_bytes(self) -> int:
         """The size of one message at most, all frames together."""
         return int(self.max_message_mb * 2**20)
