@@ -31,6 +31,7 @@ from figures import cosines
 from load_servers import SERVERS, Running, Server, quantized
 from load_table import compared, show
 from peers import OUR_PACKAGES
+from saving import save
 from texts import mixed_texts
 from workload import Writer
 
@@ -211,14 +212,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=12.0, help="of each turn, measured")
     parser.add_argument("--warm-up", type=float, default=1.0, help="seconds before that")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--output", type=Path, default=HERE / "results" / "load.json")
+    parser.add_argument("--output", type=Path, help="results/load.json, of a whole run")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         results = measure(options, Path(scratch))
     results["compared"] = compared(results)
     show(results)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    is_whole = not options.systems and options.scenarios == list(SCENARIOS)
+    save(results, options.output, HERE / "results" / "load.json", is_whole)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ round, and their spread over the rounds is printed. What cannot be had is one li
 """
 
 import argparse
-import json
 import os
 import signal
 import statistics
@@ -23,6 +22,7 @@ from child import HERE, Child
 from contest import Contest
 from figures import summarize
 from roster import ROSTER, System
+from saving import save
 from table import show
 from texts import MIXES
 from workload import Workload, prepare
@@ -121,7 +121,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
         "--scale", type=float, default=1.0, help="times as many texts (%(default)s)"
     )
     parser.add_argument("--threads", type=int, default=cores, help="cores for each (%(default)s)")
-    parser.add_argument("--output", type=Path, default=HERE / "results" / "peers.json")
+    parser.add_argument("--output", type=Path, help="(results/peers.json, of a whole run)")
     return parser.parse_args(arguments)
 
 
@@ -130,9 +130,8 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         results = measure(options, Path(scratch))
     show(results)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(f"saved to {options.output}", file=sys.stderr)
+    is_whole = not options.systems and options.mix == list(MIXES) and options.scale >= 1
+    save(results, options.output, HERE / "results" / "peers.json", is_whole)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,13 @@ class Traffic(RuleBasedStateMachine):
         else:
             self.live[job.ticket], self.done[job.ticket] = job, Counter()
 
-    @rule(target=batches, serves=st.sets(st.sampled_from(KEYS), min_size=1))
-    def take(self, serves):
-        batch = self.scheduler.take("w", lambda key: key in serves, self.now)
+    @rule(
+        target=batches,
+        serves=st.sets(st.sampled_from(KEYS), min_size=1),
+        idle=st.integers(1, 3),
+    )
+    def take(self, serves, idle):
+        batch = self.scheduler.take("w", lambda key: key in serves, self.now, lambda key: idle)
         if batch is None:
             return None
         assert batch.key in serves
