@@ -15,6 +15,7 @@ from keras import ops
 
 from bertfeat.config import EncoderConfig
 from bertfeat.encoder.recompute import recomputed
+from bertfeat.encoder.trained_gelu import gelu
 
 Tensor = Any
 Record = Callable[[str, Tensor], None]
@@ -237,6 +238,8 @@ class TransformerLayer(keras.layers.Layer):
 
     def feed_forward(self, attended: Tensor, training: bool = False) -> Tensor:
         """Do what follows the attention: the feed-forward network, (B·S, H) to (B·S, H)."""
-        widened = self.activation(self.intermediate(attended))  # (B·S, I)
+        written_out = self.config.hidden_act == "gelu" and keras.backend.backend() == "tensorflow"
+        activate = gelu if training and written_out else self.activation
+        widened = activate(self.intermediate(attended))  # (B·S, I)
         narrowed = self.dropout(self.output_dense(widened), training=training)
         return self.layer_norm(attended + narrowed)
