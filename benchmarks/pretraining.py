@@ -1,10 +1,10 @@
 """Pre-train a small encoder from text, ours beside transformers' under torch, and use it.
 
 ``python benchmarks/pretraining.py`` learns a vocabulary of 8,000 pieces from encyclopedia articles
-and speeches, pre-trains four layers of 256 with both sides on the same batches, also ours without
-the pair's head and from left to right, and tells held-out losses and what a logistic regression
-makes of each one's frozen vectors.  ``--speed`` only times steps of both, in turns.  All of it lies
-below ``build/pretraining`` and goes on where it was cut off.
+and speeches, pre-trains four layers of 256 with both sides on the same batches (``--ablations``:
+ours without the pair's head and from left to right, too), and tells held-out losses and what a
+logistic regression makes of each one's frozen vectors.  ``--speed`` only times steps of both, in
+turns.  All of it lies below ``build/pretraining`` and goes on where it was cut off.
 """
 
 import argparse
@@ -28,11 +28,12 @@ from texts import DATA
 HERE = Path(__file__).resolve().parent
 WORK, RESULTS = HERE.parent / "build" / "pretraining", HERE / "results"
 RATE = "0.001"
-OURS: dict[str, tuple[str, ...]] = {
-    "bertfeat": (),
+ABLATIONS: dict[str, tuple[str, ...]] = {
     "bertfeat, no NSP": ("--objective", "none"),
     "bertfeat, left to right": ("--objective", "none", "--left-to-right"),
 }
+NOT_READ = ("bertfeat, left to right", "random weights")
+"""Models whose held-out loss is no other's."""
 PROBED = "cls/sst2-train.tsv.gz", "cls/sst2-dev.tsv.gz"
 SPEED_STEPS, UNMEASURED = 30, 10
 
@@ -99,7 +100,7 @@ def trained(name: str, steps: int, *options: str) -> dict[str, Any]:
             "--optimizer", "adamw", "--learning-rate", RATE, "--warmup", 0.1,
             "--evaluate-every", 250, *options,
         )  # fmt: skip
-        write_json(found, {**scores, "model": str(folder / "model")})
+        write_json(found, {**scores, "folder": folder.name})
     whole: dict[str, Any] = json.loads(found.read_text("utf-8"))
     return whole
 
@@ -110,12 +111,12 @@ def twin(steps: int) -> dict[str, Any]:
     found = folder / "found.json"
     if not found.is_file():
         scores = peer("--steps", steps, "--learning-rate", RATE, "--output", folder / "model")
-        write_json(found, {**scores, "model": str(folder / "model")})
+        write_json(found, {**scores, "folder": folder.name})
     whole: dict[str, Any] = json.loads(found.read_text("utf-8"))
     return whole
 
 
-def probe(model: str) -> dict[str, float]:
+def probe(model: Path) -> dict[str, float]:
     """Return the accuracy of a logistic regression on each layer's frozen mean."""
     train, dev = (DATA / name for name in PROBED)
     found = run(
@@ -151,11 +152,13 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=("bertfeat", "torch"), help="train one side, nothing else"
     )
+    parser.add_argument("--ablations", action="store_true", help="no NSP, and left to right")
     parser.add_argument("--speed", action="store_true", help="time steps of both, nothing else")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.threads :])
     prepare()
+    ours = {"bertfeat": (), **(ABLATIONS if options.ablations else {})}
     told = {"machine": describe(), "threads": options.threads, "busy_cores_before": busy_cores(1.0)}
     if options.speed:
         found = {**told, "tokens_per_s": speed(SPEED_STEPS, options.rounds)}
@@ -163,15 +166,18 @@ def main() -> None:
     elif options.only == "torch":
         found = twin(options.steps)
     elif options.only == "bertfeat":
-        found = {name: trained(name, options.steps, *own) for name, own in OURS.items()}
+        found = {name: trained(name, options.steps, *own) for name, own in ours.items()}
     else:
-        models = {name: trained(name, options.steps, *own) for name, own in OURS.items()}
+        models = {name: trained(name, options.steps, *own) for name, own in ours.items()}
         models["torch"] = twin(options.steps)
         models["random weights"] = trained("random", 1, "--learning-rate", "1e-9")
-        read = [models[name]["model"] for name in ("bertfeat", "bertfeat, no NSP", "torch")]
+        folders = {name: WORK / model["folder"] / "model" for name, model in models.items()}
+        read = {name: folder for name, folder in folders.items() if name not in NOT_READ}
+        scores = peer("--score", *read.values())
         found = {
-            **told, "steps": options.steps, "trained": models, "held_out": peer("--score", *read),
-            "probe": {name: probe(model["model"]) for name, model in models.items()},
+            **told, "steps": options.steps, "trained": models, "unigram": scores["unigram"],
+            "held_out": {name: scores[str(folder)] for name, folder in read.items()},
+            "probe": {name: probe(folder) for name, folder in folders.items()},
         }  # fmt: skip
         write_json(RESULTS / "pretraining.json", found)
     print(json.dumps(found, indent=1))
