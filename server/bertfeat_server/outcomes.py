@@ -16,6 +16,8 @@ LOST = (
     "its worker died or hung, more than once while it had only this text; the server's log has "
     "more, other texts are served"
 )
+NAMED = 8
+"""Requests of a lost batch that a line of the log names; its fields have them all."""
 logger = logging.getLogger(__name__)
 
 
@@ -66,8 +68,11 @@ class Outcomes:
         self._tally.lost += 1
         batch = self._scheduler.in_flight.get(number)
         names = self._ledger.names(batch) if batch is not None else []
+        told = ", ".join(names[:NAMED]) or "none"
+        if len(names) > NAMED:
+            told += f" and {len(names) - NAMED} more"
         logger.warning(
-            "batch %d is lost; its requests: %s", number, ", ".join(names) or "none",
+            "batch %d is lost; its requests: %s", number, told,
             extra={"fields": {"batch": number, "requests": names}},
         )  # fmt: skip
         for part in self._scheduler.lose(number):

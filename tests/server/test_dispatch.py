@@ -65,6 +65,16 @@ def test_a_lost_batch_is_computed_by_another_worker():
     assert stage.reply.arrays["vectors"].tolist() == [[3]]
 
 
+def test_a_line_of_the_log_names_few_of_a_lost_batchs_requests(caplog):
+    stage = Stage().hello().client(items=["a"])
+    for number in range(10):
+        stage.client(items=["b"], name=f"r{number}")
+    stage.serve().lose()
+    [line] = [record for record in caplog.records if "is lost" in record.message]
+    assert line.message.endswith("r0, r1, r2, r3, r4, r5, r6, r7 and 2 more")
+    assert len(line.fields["requests"]) == 10
+
+
 def test_only_the_text_that_kills_workers_fails():
     def kill(stage, index):
         if "bad" in stage.batches[index][1].items:
