@@ -14,8 +14,9 @@ import keras
 from keras import ops
 
 from bertfeat.config import EncoderConfig
+from bertfeat.encoder.dropout import Dropout
+from bertfeat.encoder.gradients import by_hand, gelu, normalized
 from bertfeat.encoder.recompute import recomputed
-from bertfeat.encoder.trained_gelu import gelu
 
 Tensor = Any
 Record = Callable[[str, Tensor], None]
@@ -81,16 +82,18 @@ class LayerNorm(keras.layers.Layer):
         self.beta = self.add_weight(shape=shape[-1:], initializer="zeros", name="beta")
         self.built = True
 
-    def call(self, x: Tensor) -> Tensor:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Normalize (..., H) to mean beta and deviation gamma."""
-        wide = ops.cast(x, "float32") * math.sqrt(FUSED_EPSILON / self.epsilon)
         gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
+        if training and by_hand():
+            return ops.cast(normalized(x, gamma, beta, self.epsilon), self.compute_dtype)
+        wide = ops.cast(x, "float32") * math.sqrt(FUSED_EPSILON / self.epsilon)
         axis = len(wide.shape) - 1
         mean = ops.mean(wide, axis=axis, keepdims=True)
         variance = ops.mean(ops.square(wide - mean), axis=axis, keepdims=True)
         scale = ops.rsqrt(variance + FUSED_EPSILON) * gamma
-        normalized = wide * scale + (beta - mean * scale)
-        return ops.cast(normalized, self.compute_dtype)
+        found = wide * scale + (beta - mean * scale)
+        return ops.cast(found, self.compute_dtype)
 
 
 class Embeddings(keras.layers.Layer):
@@ -100,7 +103,7 @@ class Embeddings(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.config = config
         self.layer_norm = layer_norm(config, self.dtype_policy)
-        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
+        self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
 
     def build(self, _: Any = None) -> None:
         """Create the three tables, float (vocab_size | positions | types, H)."""
@@ -119,7 +122,7 @@ class Embeddings(keras.layers.Layer):
         """Embed tokens: the encoder's inputs to float (B, S, H)."""
         total = self.sum(inputs, record)
         record("embeddings_sum", total)
-        return self.dropout(self.layer_norm(total), training=training)
+        return self.dropout(self.layer_norm(total, training=training), training=training)
 
     def sum(self, inputs: Mapping[str, Tensor], record: Record) -> Tensor:
         """Look up and add the three embeddings of each token, float (B, S, H)."""
@@ -154,10 +157,8 @@ class SelfAttention(keras.layers.Layer):
         self.value = dense(hidden, config, "value", policy)
         self.output_dense = dense(hidden, config, "output", policy)
         self.layer_norm = layer_norm(config, policy)
-        self.probability_dropout = keras.layers.Dropout(
-            config.attention_probs_dropout_prob, dtype=policy
-        )
-        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob, dtype=policy)
+        self.probability_dropout = Dropout(config.attention_probs_dropout_prob, dtype=policy)
+        self.dropout = Dropout(config.hidden_dropout_prob, dtype=policy)
 
     def build(self, _: Any = None) -> None:
         """Create the four projections, (H, H) each."""
@@ -183,7 +184,8 @@ class SelfAttention(keras.layers.Layer):
         weights = self.probability_dropout(weights, training=training)
         context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (B, S, N, D)
         projected = self.output_dense(ops.reshape(context, ops.shape(hidden)))
-        return self.layer_norm(hidden + self.dropout(projected, training=training))
+        attended = hidden + self.dropout(projected, training=training)
+        return self.layer_norm(attended, training=training)
 
     def _split(self, x: Tensor, bias: Tensor) -> Tensor:
         heads = (self.config.num_attention_heads, self.config.head_size)
@@ -210,7 +212,7 @@ class TransformerLayer(keras.layers.Layer):
         self.activation = activation(config.hidden_act)
         self.output_dense = dense(config.hidden_size, config, "output", policy)
         self.layer_norm = layer_norm(config, policy)
-        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob, dtype=policy)
+        self.dropout = Dropout(config.hidden_dropout_prob, dtype=policy)
 
     def build(self, _: Any = None) -> None:
         """Create the attention and the two dense layers, (H, I) and (I, H)."""
@@ -238,8 +240,8 @@ class TransformerLayer(keras.layers.Layer):
 
     def feed_forward(self, attended: Tensor, training: bool = False) -> Tensor:
         """Do what follows the attention: the feed-forward network, (B·S, H) to (B·S, H)."""
-        written_out = self.config.hidden_act == "gelu" and keras.backend.backend() == "tensorflow"
-        activate = gelu if training and written_out else self.activation
+        is_exact = self.config.hidden_act == "gelu"
+        activate = gelu if training and is_exact and by_hand() else self.activation
         widened = activate(self.intermediate(attended))  # (B·S, I)
         narrowed = self.dropout(self.output_dense(widened), training=training)
-        return self.layer_norm(attended + narrowed)
+        return self.layer_norm(attended + narrowed, training=training)

@@ -15,6 +15,7 @@ from keras import ops
 
 from bertfeat.config import EncoderConfig
 from bertfeat.encoder.bert import Bert, attention_bias
+from bertfeat.encoder.dropout import Dropout
 from bertfeat.encoder.heads import MaskedLM
 from bertfeat.encoder.layers import dense, layer_norm, unrecorded
 
@@ -35,10 +36,8 @@ class Reading(keras.layers.Layer):
         self.value = dense(hidden, config, "value", policy)
         self.output_dense = dense(hidden, config, "output", policy)
         self.layer_norm = layer_norm(config, policy)
-        self.probability_dropout = keras.layers.Dropout(
-            config.attention_probs_dropout_prob, dtype=policy
-        )
-        self.dropout = keras.layers.Dropout(config.hidden_dropout_prob, dtype=policy)
+        self.probability_dropout = Dropout(config.attention_probs_dropout_prob, dtype=policy)
+        self.dropout = Dropout(config.hidden_dropout_prob, dtype=policy)
 
     def build(self, _: Any = None) -> None:
         """Create the two projections, (H, H) each."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from bertfeat.encoder.bert import Bert
+from bertfeat.encoder.dropout import Dropout
 from bertfeat_tools.finetuning.examples import SEVERAL_OR_ONE
 from bertfeat_tools.training.model import TrainingModel
 
@@ -34,7 +34,7 @@ class Classifier(TrainingModel):
         super().__init__(dtype=bert.dtype_policy, name="classification")
         self.bert, self.problem, self.smoothing = bert, problem, smoothing
         self.class_weights = None if class_weights is None else np.array(class_weights, np.float32)
-        self.dropout = keras.layers.Dropout(bert.config.hidden_dropout_prob)
+        self.dropout = Dropout(bert.config.hidden_dropout_prob)
 
     def logits(self, batch: dict[str, Tensor], training: bool = False) -> Tensor:
         """Return float32 (B, labels)."""

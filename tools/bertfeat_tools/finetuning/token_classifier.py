@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from bertfeat.encoder.bert import Bert
+from bertfeat.encoder.dropout import Dropout
 from bertfeat_tools.training.model import TrainingModel
 
 Tensor = Any
@@ -25,7 +25,7 @@ class TokenClassifier(TrainingModel):
     def __init__(self, bert: Bert) -> None:
         super().__init__(dtype=bert.dtype_policy, name="tagging")
         self.bert = bert
-        self.dropout = keras.layers.Dropout(bert.config.hidden_dropout_prob)
+        self.dropout = Dropout(bert.config.hidden_dropout_prob)
 
     def logits(self, batch: dict[str, Tensor], training: bool = False) -> Tensor:
         """Return float32 (B, S, labels), zeros for a word without tokens."""
