@@ -39,7 +39,8 @@ def test_a_trained_folder_gives_the_same_vectors_everywhere(
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     model = tiny_bert(num_hidden_layers=1, **still)
     done = call(bertfeat, "train", "embed", "--train", rows, "--columns", columns, "--loss", loss,
-                "--dev", rows, "--max-score", 5, "--model", model, "--matryoshka", "8", "--output", tmp_path / "out", *QUICK)  # fmt: skip
+                "--dev", rows, "--max-score", 5, "--model", model, "--matryoshka", "8",
+                "--output", tmp_path / "out", *QUICK)  # fmt: skip
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert found["steps"] == 8
