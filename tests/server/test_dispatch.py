@@ -47,32 +47,10 @@ def test_a_large_request_is_computed_in_batches_by_several_workers_at_once():
     assert stage.reply.arrays["vectors"][:, 0].tolist() == list(range(40))
 
 
-def test_a_request_for_one_batch_is_divided_among_the_workers_that_are_idle():
-    stage, info = Stage(max_batch_tokens=4096), {"max_seq_len": 512}
-    for name in ("w1", "w2", "w3"):
-        stage.hello(name, info=info)
-    stage.client(items=["x" * 300] * 2, name="0")
-    stage.client(items=["x" * 300 + "y" * n for n in range(8)])
-    assert [len(batch.items) for _, batch in stage.batches] == [1, 1, 8]
-    stage.play()
-    found = [message.arrays["vectors"][:, 0].tolist() for _, message in stage.replies]
-    assert found == [[300, 300], [300 + n for n in range(8)]]
-
-
 def test_a_lost_batch_is_computed_by_another_worker():
     stage = Stage().hello("w1").client(items=["abc"]).lose().hello("w2").serve()
     assert [who for who, _ in stage.batches] == ["w1", "w2"]
     assert stage.reply.arrays["vectors"].tolist() == [[3]]
-
-
-def test_a_line_of_the_log_names_few_of_a_lost_batchs_requests(caplog):
-    stage = Stage().hello().client(items=["a"])
-    for number in range(10):
-        stage.client(items=["b"], name=f"r{number}")
-    stage.serve().lose()
-    [line] = [record for record in caplog.records if "is lost" in record.message]
-    assert line.message.endswith("r0, r1, r2, r3, r4, r5, r6, r7 and 2 more")
-    assert len(line.fields["requests"]) == 10
 
 
 def test_only_the_text_that_kills_workers_fails():

@@ -98,3 +98,15 @@ def test_a_high_priority_goes_first():
         stage.client(items=["text"] * 40, name=name, caller=name.encode(), priority=priority)
     stage.hello().play()
     assert [m.header["id"] for _, m in stage.replies] == ["3", "2", "1"]
+
+
+def test_a_request_for_one_batch_is_divided_among_the_workers_that_are_idle():
+    stage, info = Stage(max_batch_tokens=4096), {"max_seq_len": 512}
+    for name in ("w1", "w2", "w3"):
+        stage.hello(name, info=info)
+    stage.client(items=["x" * 300] * 2, name="0")
+    stage.client(items=["x" * 300 + "y" * n for n in range(8)])
+    assert [len(batch.items) for _, batch in stage.batches] == [1, 1, 8]
+    stage.play()
+    found = [message.arrays["vectors"][:, 0].tolist() for _, message in stage.replies]
+    assert found == [[300, 300], [300 + n for n in range(8)]]

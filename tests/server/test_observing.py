@@ -152,3 +152,13 @@ def role_of(pid):
     """The broker is the process that listens on the server's endpoint."""
     paths = [one.laddr for one in psutil.Process(pid).net_connections("unix")]
     return "broker" if any("front-" in str(path) for path in paths) else "other"
+
+
+def test_a_line_of_the_log_names_few_of_a_lost_batchs_requests(caplog):
+    stage = Stage().hello().client(items=["a"])
+    for number in range(10):
+        stage.client(items=["b"], name=f"r{number}")
+    stage.serve().lose()
+    [line] = [record for record in caplog.records if "is lost" in record.message]
+    assert line.message.endswith("r0, r1, r2, r3, r4, r5, r6, r7 and 2 more")
+    assert len(line.fields["requests"]) == 10
