@@ -1,12 +1,14 @@
 """The torch twin of our pre-training computes what ours does."""
 
 import numpy as np
-import torch
-import transformers
+import pytest
 
 from bertfeat_tools.pretraining.model import HEADS
-from torch_pretrain import loss_of, tensors
 from torch_pretraining import batch, torch_loss
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+from torch_pretrain import loss_of, tensors  # noqa: E402
 
 
 def test_its_loss_is_that_of_transformers_heads_with_all_places_or_the_masked_ones(tiny_bert):

@@ -4,9 +4,11 @@ import random
 
 import numpy as np
 import pytest
-import torch
 
-from torch_tagging import Network, batch_of, batches, train
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchcrf")
+pytest.importorskip("seqeval")
+from torch_tagging import Network, batch_of, batches, train  # noqa: E402
 
 WORDS = {"in": "O", "paul": "B-X", "jones": "I-X", "rome": "B-Y"}
 VECTORS = {
