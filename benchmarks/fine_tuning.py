@@ -22,8 +22,10 @@ import numpy as np
 
 from bertfeat.checkpoints import resolve
 from bertfeat.checkpoints.folder_files import write_json
+from bertfeat_tools.scoring.bootstrap import mean_and_sd
 from fine_tuning_tasks import TASKS, Task
 from machine import busy_cores, describe
+from ours import run_ours
 
 RESULTS = Path(__file__).parent / "results" / "fine-tuning"
 RECIPE = {"epochs": 3, "batch-size": 16, "learning-rate": 1e-4, "max-seq-len": 128}
@@ -35,13 +37,10 @@ def ours(task: Task, folder: Path, options: list[str]) -> dict[str, float]:
     train, dev = task.paths(folder)
     name, *own = task.command
     with tempfile.TemporaryDirectory() as output:
-        command = [
-            str(Path(sys.executable).with_name("bertfeat")), "train", name, "--train", str(train),
-            "--dev", str(dev), "--output", output, "--optimizer", "adamw", "--quiet", *own,
-            *options,
-        ]  # fmt: skip
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = json.loads(printed.splitlines()[-1])
+        found = run_ours(
+            "train", name, "--train", train, "--dev", dev, "--output", output,
+            "--optimizer", "adamw", *own, *options,
+        )  # fmt: skip
     return found["runs"][0] if "runs" in found else found
 
 
@@ -91,9 +90,8 @@ def summary(metric: str, found: list[dict[str, Any]]) -> dict[str, Any]:
     sides = {side: [cell for cell in found if cell["side"] == side] for side in SIDES}
     result: dict[str, Any] = {}
     for side, own in sides.items():
-        values = [cell[metric] for cell in own]
-        sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        result[side] = {"mean": round(float(np.mean(values)), 4), "sd": round(sd, 4)}
+        scores = mean_and_sd([{metric: cell[metric]} for cell in own])[metric]
+        result[side] = {name: round(value, 4) for name, value in scores.items()}
     for name in ("wall_s", "train_s"):
         times = [np.median([cell[name] for cell in own]) for own in sides.values()]
         result[name.replace("_s", "_ratio")] = round(float(times[0] / times[1]), 2)

@@ -2,15 +2,17 @@
 
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bertfeat.ner import files
 from bertfeat.ner.files import read_tagged
 from bertfeat.ner.schemes import convert
+from bertfeat.ner.sentences import Sentence
 from bertfeat_tools.finetuning.examples import read_examples
 from bertfeat_tools.finetuning.questions import read_questions
 from bertfeat_tools.finetuning.segmented import read_segmented
@@ -126,13 +128,13 @@ def write_choices(task: Task, folder: Path) -> None:
 def write_tags(task: Task, folder: Path) -> None:
     """Write words and tags in columns."""
     for path, part in zip(task.paths(folder), task.parts(read_tagged), strict=True):
-        sentences = [
-            "\n".join(
-                f"{word}\t{tag}" for word, tag in zip(s.words, convert(s.tags, "IOB2"), strict=True)
-            )
-            for s in part
-        ]
-        path.write_text("\n\n".join(sentences) + "\n", "utf-8")
+        write_iob2(part, path)
+
+
+def write_iob2(sentences: Iterable[Sentence], path: Path) -> None:
+    """Write sentences in columns, their tags in IOB2."""
+    told = [replace(s, tags=tuple(convert(s.tags or (), "IOB2"))) for s in sentences]
+    files.write_sentences(told, path, "conll")
 
 
 def write_segmented(task: Task, folder: Path) -> None:

@@ -20,12 +20,13 @@ from bertfeat import Encoder
 from bertfeat.checkpoints import resolve
 from bertfeat.checkpoints.folder_files import write_json
 from bertfeat.ner.files import read_tagged
-from bertfeat.ner.schemes import convert
-from bertfeat.ner.sentences import Sentence
 from bertfeat.ner.word_vectors import FeatureOptions, WordVectors
 from bertfeat_tools.ner.repro import ROWS
+from bertfeat_tools.scoring.bootstrap import mean_and_sd
 from bertfeat_tools.scoring.chunks import score_chunks
+from fine_tuning_tasks import write_iob2
 from machine import busy_cores, describe
+from ours import run_ours
 from texts import DATA
 
 HERE = Path(__file__).resolve().parent
@@ -54,27 +55,17 @@ def write_parts(name: str, limits: tuple[int, int], folder: Path) -> list[Path]:
         drawn = [found[0][number] for number in order]
         found = [drawn[limits[1] :], drawn[: limits[1]]]
     for path, part, limit in zip(paths, found, limits, strict=True):
-        path.write_text("\n\n".join(map(lines_of, part[:limit])) + "\n", "utf-8")
+        write_iob2(part[:limit], path)
     return paths
-
-
-def lines_of(sentence: Sentence) -> str:
-    """Return a sentence as a word and its tag a line."""
-    tags = convert(sentence.tags or (), "IOB2")
-    return "\n".join(f"{word}\t{tag}" for word, tag in zip(sentence.words, tags, strict=True))
 
 
 def ours(paths: list[Path], folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Run our command and return what it says."""
-    command = [
-        str(Path(sys.executable).with_name("bertfeat")), "ner", "repro", "--train", str(paths[0]),
-        "--dev", str(paths[1]), "--output", str(folder / "bertfeat"), "--context", options.context,
-        "--seeds", str(options.seeds), "--threads", str(options.threads), "--model", MODEL,
-        "--json", "--quiet",
-    ]  # fmt: skip
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found: dict[str, Any] = json.loads(printed)
-    return found
+    return run_ours(
+        "ner", "repro", "--train", paths[0], "--dev", paths[1], "--output", folder / "bertfeat",
+        "--context", options.context, "--seeds", options.seeds, "--threads", options.threads,
+        "--model", MODEL, "--json",
+    )  # fmt: skip
 
 
 def torchs(paths: list[Path], folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -112,8 +103,8 @@ def summary(values: list[float]) -> dict[str, float] | None:
     """Return mean and standard deviation over seeds, None without any."""
     if not values:
         return None
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": round(float(np.mean(values)), 4), "sd": round(sd, 4)}
+    found = mean_and_sd([{"f1": value} for value in values])["f1"]
+    return {name: round(value, 4) for name, value in found.items()}
 
 
 def rows_of(mine: dict[str, Any], theirs: list[dict[str, Any]]) -> list[dict[str, Any]]:

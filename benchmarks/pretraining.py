@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import numpy as np
 
 from bertfeat.checkpoints.folder_files import write_json
 from machine import busy_cores, describe
+from ours import run_ours
 from texts import DATA
 
 HERE = Path(__file__).resolve().parent
@@ -51,16 +52,6 @@ def documents() -> Iterator[list[str]]:
                 yield re.split(r"(?<=[.!?]) ", text)
 
 
-def run(*command: Any) -> dict[str, Any]:
-    """Run a command of ours; return the JSON that its last line of output is."""
-    program = str(Path(sys.executable).with_name("bertfeat"))
-    done = subprocess.run(
-        [program, *map(str, command), "--quiet"], check=True, stdout=subprocess.PIPE, text=True
-    )
-    found: dict[str, Any] = json.loads((done.stdout.splitlines() or ["{}"])[-1])
-    return found
-
-
 def peer(*options: Any) -> dict[str, Any]:
     """Run the twin."""
     command = [
@@ -84,42 +75,39 @@ def prepare() -> None:
         "data": ("data", corpus, "--tokenizer", WORK / "vocab", "--copies", 5),
     }.items():
         if not (WORK / name).exists():
-            subprocess.run(
-                [str(Path(sys.executable).with_name("bertfeat")), "pretrain", *map(str, command),
-                 "--output", str(WORK / name), "--quiet"], check=True, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
+            run_ours("pretrain", *command, "--output", WORK / name)
+
+
+def kept(name: str, train: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Return what a training in a folder of its own gave; it is done if that is not there."""
+    folder = WORK / name.replace(", ", "-").replace(" ", "-")
+    found = folder / "found.json"
+    if not found.is_file():
+        write_json(found, {**train(folder), "folder": folder.name})
+    whole: dict[str, Any] = json.loads(found.read_text("utf-8"))
+    return whole
 
 
 def trained(name: str, steps: int, *options: str) -> dict[str, Any]:
     """Train one of our models, unless it is there; return its last scores."""
-    folder = WORK / name.replace(", ", "-").replace(" ", "-")
-    found = folder / "found.json"
-    if not found.is_file():
-        scores = run(
-            "pretrain", "run", "--data", WORK / "data", "--output", folder, "--steps", steps,
-            "--optimizer", "adamw", "--learning-rate", RATE, "--warmup", 0.1,
-            "--evaluate-every", 250, *options,
-        )  # fmt: skip
-        write_json(found, {**scores, "folder": folder.name})
-    whole: dict[str, Any] = json.loads(found.read_text("utf-8"))
-    return whole
+    return kept(name, lambda folder: run_ours(
+        "pretrain", "run", "--data", WORK / "data", "--output", folder, "--steps", steps,
+        "--optimizer", "adamw", "--learning-rate", RATE, "--warmup", 0.1,
+        "--evaluate-every", 250, *options,
+    ))  # fmt: skip
 
 
 def twin(steps: int) -> dict[str, Any]:
     """Train the twin, unless it is there."""
-    folder = WORK / "torch"
-    found = folder / "found.json"
-    if not found.is_file():
-        scores = peer("--steps", steps, "--learning-rate", RATE, "--output", folder / "model")
-        write_json(found, {**scores, "folder": folder.name})
-    whole: dict[str, Any] = json.loads(found.read_text("utf-8"))
-    return whole
+    return kept("torch", lambda folder: peer(
+        "--steps", steps, "--learning-rate", RATE, "--output", folder / "model"
+    ))  # fmt: skip
 
 
 def probe(model: Path) -> dict[str, float]:
     """Return the accuracy of a logistic regression on each layer's frozen mean."""
     train, dev = (DATA / name for name in PROBED)
-    found = run(
+    found = run_ours(
         "evaluate", "probe", train, "--dev", dev, "--columns", "1,2", "--model", model,
         "--pooling", "mean", "--limit", 3000, "--json",
     )  # fmt: skip
@@ -133,11 +121,11 @@ def speed(steps: int, rounds: int) -> dict[str, Any]:
         for number in range(rounds):
             common = ("--steps", steps, "--precision", precision)
             output = WORK / f"speed-{precision}-{os.getpid()}-{number}"
-            ours = run(
+            own = run_ours(
                 "pretrain", "run", "--data", WORK / "data", "--output", output, *common,
                 "--optimizer", "adamw", "--save-every", 0, "--evaluate-every", 0, "--log-every", 5,
             )  # fmt: skip
-            found.setdefault(f"bertfeat {precision}", []).append(ours["tokens_s"])
+            found.setdefault(f"bertfeat {precision}", []).append(own["tokens_s"])
             for name, options in (("torch", ()), ("torch, all places", ("--whole",))):
                 own = peer(*common, "--unmeasured", UNMEASURED, *options)
                 found.setdefault(f"{name} {precision}", []).append(own["tokens_s"])
